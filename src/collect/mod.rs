@@ -1,0 +1,1 @@
+//! Foreign sources as events.

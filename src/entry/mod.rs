@@ -1,0 +1,1 @@
+//! Events, their parts, the header, the chain and genesis.

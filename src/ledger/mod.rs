@@ -1,0 +1,1 @@
+//! The sequencer, the commit path, recovery and reads.

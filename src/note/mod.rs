@@ -1,0 +1,1 @@
+//! Signed notes, checkpoints and policies as C2SP specifies them.

@@ -1,0 +1,1 @@
+//! gRPC, identity and limits.

@@ -1,0 +1,1 @@
+//! Receipts, evidence and whole-ledger audits.
