@@ -1,0 +1,96 @@
+//! Compiles `proto/` with protox (no protoc needed), three times over:
+//!
+//! - `messages`: every message, typed, for the pure core and for clients;
+//! - `client` and `wire` (feature `server`): the stub, and the server's side, on which an event stays the bytes that were
+//!   received, so that what is sealed is what was sent;
+//! - `schema.rs`: tables for the checker of canonical encodings, limits included.
+
+mod schema;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost_types::field_descriptor_proto::Type;
+use prost_types::{FileDescriptorProto, FileDescriptorSet};
+
+const FILES: [&str; 3] = [
+    "graven/v1/event.proto",
+    "graven/v1/genesis.proto",
+    "graven/v1/ledger.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=build");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(FILES)?;
+    let descriptors = compiler.file_descriptor_set();
+
+    fs::write(out.join("schema.rs"), schema::generate(&descriptors)?)?;
+    let messages = out.join("messages");
+    fs::create_dir_all(&messages)?;
+    prost_build::Config::new()
+        .out_dir(&messages)
+        .compile_fds(descriptors.clone())?;
+
+    if env::var_os("CARGO_FEATURE_SERVER").is_some() {
+        compiler.include_source_info(false);
+        fs::write(
+            out.join("descriptors.bin"),
+            compiler.encode_file_descriptor_set(),
+        )?;
+        generate_client(descriptors.clone(), &out.join("client"))?;
+        generate_server(descriptors, &out.join("wire"))?;
+    }
+    Ok(())
+}
+
+fn generate_client(descriptors: FileDescriptorSet, out: &PathBuf) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(out)?;
+    tonic_prost_build::configure()
+        .build_server(false)
+        .extern_path(".graven.v1", "crate::entry::v1")
+        .out_dir(out)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+fn generate_server(
+    mut descriptors: FileDescriptorSet,
+    out: &PathBuf,
+) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(out)?;
+    descriptors
+        .file
+        .retain(|file| file.name() == "graven/v1/ledger.proto");
+    for file in &mut descriptors.file {
+        file.dependency.clear();
+        keep_events_as_bytes(file);
+    }
+    tonic_prost_build::configure()
+        .build_client(false)
+        .bytes(".")
+        .out_dir(out)
+        .compile_fds(descriptors)?;
+    Ok(())
+}
+
+/// A message field and a bytes field look the same on the wire.
+fn keep_events_as_bytes(file: &mut FileDescriptorProto) {
+    for field in file
+        .message_type
+        .iter_mut()
+        .flat_map(|message| &mut message.field)
+    {
+        if field.type_name() == ".graven.v1.Event" {
+            field.set_type(Type::Bytes);
+            field.type_name = None;
+        }
+    }
+}

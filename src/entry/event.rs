@@ -1,0 +1,158 @@
+//! An event as it arrives: checked once, then taken apart into the bytes that are sealed.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::canonical::{Reader, check, find_bytes};
+use super::invalid::{Invalid, Problem};
+use super::parts::Tag;
+use super::{MAX_EVENT_BYTES, names, schema, v1};
+
+const ACTOR_SIGNATURE: u32 = 7;
+const WHAT_ACTION: u32 = 1;
+const WHAT_TARGETS: u32 = 4;
+const WHAT_ACT: u32 = 15;
+const CONTEXT_SOURCE: u32 = 1;
+const CONTEXT_IDEMPOTENCY_ID: u32 = 10;
+const WHY_LABELS: u32 = 4;
+
+/// An event that keeps every rule: the parts to seal, as the bytes that were received.
+#[derive(Debug, Clone)]
+pub struct CheckedEvent {
+    /// The parts 2 to 6 that there are, ascending by tag.
+    pub parts: Vec<(Tag, Bytes)>,
+    /// The actor's signature, not yet verified: that takes the ledger's origin.
+    pub actor_signature: Option<v1::ActorSignature>,
+    /// The idempotency id; empty when the client gave none.
+    pub idempotency_id: Bytes,
+}
+
+impl CheckedEvent {
+    /// Checks the canonical encoding of an [`Event`](v1::Event) from a client.
+    pub fn check(event: &Bytes) -> Result<Self, Invalid> {
+        if event.is_empty() {
+            return Err(Invalid::new("event", Problem::Required));
+        }
+        if event.len() > MAX_EVENT_BYTES {
+            let problem = Problem::TooLong {
+                actual: event.len(),
+                limit: MAX_EVENT_BYTES,
+            };
+            return Err(Invalid::new("event", problem));
+        }
+        check(event, &schema::EVENT)?;
+        let mut parts = Vec::with_capacity(5);
+        let mut actor_signature = None;
+        let mut reader = Reader::new(event);
+        while !reader.is_empty() {
+            let undecodable = |problem| Invalid::new("event", problem);
+            let (number, _) = reader.key().map_err(undecodable)?;
+            let value = reader.length_delimited().map_err(undecodable)?;
+            match Tag::from_number(number) {
+                Some(tag) => parts.push((tag, event.slice_ref(value))),
+                None if number == ACTOR_SIGNATURE => {
+                    actor_signature = v1::ActorSignature::decode(value).ok();
+                }
+                None => return Err(undecodable(Problem::UnknownField(number))),
+            }
+        }
+        let mut checked = Self {
+            parts,
+            actor_signature,
+            idempotency_id: Bytes::new(),
+        };
+        checked.check_requirements()?;
+        Ok(checked)
+    }
+
+    /// The bytes of a part.
+    pub fn part(&self, tag: Tag) -> Option<&Bytes> {
+        self.parts
+            .iter()
+            .find(|(found, _)| *found == tag)
+            .map(|(_, bytes)| bytes)
+    }
+
+    /// Bytes of all parts together.
+    pub fn len(&self) -> usize {
+        self.parts.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
+    /// Whether the event has no bytes; never true of one that was checked.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn check_requirements(&mut self) -> Result<(), Invalid> {
+        let required = |field| Invalid::new(field, Problem::Required);
+        let what = self.part(Tag::What).ok_or_else(|| required("what"))?;
+        let action = find_bytes(what, WHAT_ACTION).ok_or_else(|| required("what.action"))?;
+        if std::str::from_utf8(action).is_ok_and(names::is_ledger_action) {
+            return Err(Invalid::new("what.action", Problem::Reserved));
+        }
+        find_bytes(what, WHAT_TARGETS).ok_or_else(|| required("what.targets"))?;
+        check_targets_are_named(what)?;
+        if find_bytes(what, WHAT_ACT).is_some() {
+            return Err(Invalid::new("what.act", Problem::Reserved));
+        }
+        let context = self.part(Tag::Context).ok_or_else(|| required("context"))?;
+        find_bytes(context, CONTEXT_SOURCE).ok_or_else(|| required("context.source"))?;
+        if let Some(id) = find_bytes(context, CONTEXT_IDEMPOTENCY_ID) {
+            self.idempotency_id = context.slice_ref(id);
+        }
+        if let Some(why) = self.part(Tag::Why) {
+            check_labels_ascend(why)?;
+        }
+        match &self.actor_signature {
+            Some(signature) if signature.public_key.is_empty() => {
+                Err(required("actor_signature.public_key"))
+            }
+            Some(signature) if signature.signature.is_empty() => {
+                Err(required("actor_signature.signature"))
+            }
+            Some(signature) if signature.seed.is_empty() => Err(required("actor_signature.seed")),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The values of a repeated message field of a checked message.
+fn items(message: &[u8], number: u32) -> impl Iterator<Item = &[u8]> {
+    let mut reader = Reader::new(message);
+    std::iter::from_fn(move || {
+        while !reader.is_empty() {
+            let (found, wire_type) = reader.key().ok()?;
+            if wire_type == 0 {
+                reader.varint().ok()?;
+                continue;
+            }
+            let value = reader.length_delimited().ok()?;
+            if found == number {
+                return Some(value);
+            }
+        }
+        None
+    })
+}
+
+fn check_targets_are_named(what: &[u8]) -> Result<(), Invalid> {
+    const TARGET_URI: u32 = 1;
+    match items(what, WHAT_TARGETS).position(|target| find_bytes(target, TARGET_URI).is_none()) {
+        Some(index) => Err(Invalid::new(
+            format!("what.targets[{index}].uri"),
+            Problem::Required,
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_labels_ascend(why: &[u8]) -> Result<(), Invalid> {
+    const LABEL_KEY: u32 = 1;
+    let keys = items(why, WHY_LABELS).map(|label| find_bytes(label, LABEL_KEY).unwrap_or_default());
+    if keys.is_sorted_by(|a, b| a < b) {
+        Ok(())
+    } else {
+        let problem = Problem::NotCanonical("labels ascend by key, each key once");
+        Err(Invalid::new("why.labels", problem))
+    }
+}
