@@ -7,3 +7,12 @@
     clippy::pedantic,
     missing_docs
 )]
+
+mod merkle_edge;
+mod merkle_exhaustive;
+mod merkle_hash;
+mod merkle_range;
+mod merkle_refusals;
+mod merkle_support;
+mod merkle_tile;
+mod merkle_vectors;
