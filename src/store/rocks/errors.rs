@@ -1,0 +1,69 @@
+//! The engine's errors, which are texts, as ours.
+
+use std::io;
+use std::path::Path;
+
+use rocksdb::{Error, ErrorKind};
+
+use crate::store::StoreError;
+
+/// What `error` from the store in `dir` means to a caller.
+pub(super) fn from_engine(dir: &Path, error: Error) -> StoreError {
+    let kind = error.kind();
+    let text = error.into_string();
+    let holds = |part: &str| text.contains(part);
+    match kind {
+        ErrorKind::Corruption => damaged(text),
+        // The engine was built or configured for fewer families than the store has, or the store
+        // lost some: either way it cannot be trusted as it is.
+        ErrorKind::InvalidArgument if holds("Column famil") => damaged(text),
+        ErrorKind::InvalidArgument if holds("(create_if_missing is false)") => {
+            StoreError::Missing { path: dir.to_owned() }
+        }
+        ErrorKind::InvalidArgument if holds("(error_if_exists is true)") => {
+            StoreError::Exists { path: dir.to_owned() }
+        }
+        ErrorKind::IOError if holds("lock hold by current process") || lock_is_taken(&text) => {
+            StoreError::InUse { path: dir.to_owned() }
+        }
+        ErrorKind::IOError if holds("No space left on device") || holds("Disk quota exceeded") => {
+            StoreError::Full { what: text }
+        }
+        // A file that the store needs is gone, or shorter than a block that is known to be in it.
+        ErrorKind::IOError if holds("No such file or directory") && file_name(&text).is_some() => {
+            damaged(text)
+        }
+        _ => StoreError::Io {
+            what: format!("store in {}", dir.display()),
+            source: io::Error::other(text),
+        },
+    }
+}
+
+fn damaged(what: String) -> StoreError {
+    let file = file_name(&what).map(str::to_owned);
+    StoreError::Damaged { what, file }
+}
+
+/// The kernel reports a lock held elsewhere as either of these two.
+fn lock_is_taken(text: &str) -> bool {
+    text.contains("While lock file")
+        && (text.contains("Resource temporarily unavailable") || text.contains("Permission denied"))
+}
+
+/// The first of the store's files that `text` names.
+fn file_name(text: &str) -> Option<&str> {
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')))
+        .map(|word| word.trim_end_matches('.'))
+        .find(|word| is_store_file(word))
+}
+
+/// Whether the engine gives this name to a file that holds part of the store.
+pub(super) fn is_store_file(name: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if name == "CURRENT" || name.strip_prefix("MANIFEST-").is_some_and(is_number) {
+        return true;
+    }
+    name.rsplit_once('.')
+        .is_some_and(|(number, ending)| is_number(number) && matches!(ending, "sst" | "log"))
+}
