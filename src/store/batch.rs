@@ -25,12 +25,20 @@ impl Batch {
 
     /// Sets the value under `key`.
     pub fn put(&mut self, space: Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
-        self.push(Operation { space, key: key.into(), value: Some(value.into()) });
+        self.push(Operation {
+            space,
+            key: key.into(),
+            value: Some(value.into()),
+        });
     }
 
     /// Removes `key`, whether or not it is there.
     pub fn delete(&mut self, space: Space, key: impl Into<Bytes>) {
-        self.push(Operation { space, key: key.into(), value: None });
+        self.push(Operation {
+            space,
+            key: key.into(),
+            value: None,
+        });
     }
 
     /// Bytes of all keys and values.
@@ -54,7 +62,10 @@ impl Batch {
 
     fn push(&mut self, operation: Operation) {
         let value = operation.value.as_ref().map_or(0, Bytes::len);
-        self.bytes = self.bytes.saturating_add(operation.key.len()).saturating_add(value);
+        self.bytes = self
+            .bytes
+            .saturating_add(operation.key.len())
+            .saturating_add(value);
         self.operations.push(operation);
     }
 }

@@ -56,9 +56,9 @@ impl StoreError {
     pub(crate) fn from_io(what: &str, path: &Path, source: io::Error) -> Self {
         let what = format!("{what} {}", path.display());
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::Full { what: format!("{what}: {source}") }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full {
+                what: format!("{what}: {source}"),
+            },
             _ => Self::Io { what, source },
         }
     }
@@ -66,6 +66,9 @@ impl StoreError {
     /// A caller's mistake about a fixed size or count.
     pub(crate) fn invalid(what: &str, found: usize, limit: &str) -> Self {
         let source = io::Error::new(io::ErrorKind::InvalidInput, format!("{found}, not {limit}"));
-        Self::Io { what: what.to_owned(), source }
+        Self::Io {
+            what: what.to_owned(),
+            source,
+        }
     }
 }

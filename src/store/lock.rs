@@ -24,7 +24,9 @@ impl DirLock {
     /// [`StoreError::InUse`] while another holder has it, [`StoreError::Missing`] without `dir`.
     pub fn acquire(dir: &Path) -> Result<Self, StoreError> {
         if !dir.is_dir() {
-            return Err(StoreError::Missing { path: dir.to_owned() });
+            return Err(StoreError::Missing {
+                path: dir.to_owned(),
+            });
         }
         let path = dir.join(LOCK_FILE);
         let file = OpenOptions::new()
@@ -35,10 +37,10 @@ impl DirLock {
             .map_err(|error| StoreError::from_io("opening lock file", &path, error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
-            Err(TryLockError::Error(error)) => {
-                Err(StoreError::from_io("locking", &path, error))
-            }
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+                path: dir.to_owned(),
+            }),
+            Err(TryLockError::Error(error)) => Err(StoreError::from_io("locking", &path, error)),
         }
     }
 }

@@ -34,12 +34,17 @@ impl KeyRange {
 
     /// Every key.
     pub fn all() -> Self {
-        Self { lower: Vec::new(), upper: None }
+        Self {
+            lower: Vec::new(),
+            upper: None,
+        }
     }
 
     /// Whether no key can be within the range.
     pub fn is_empty(&self) -> bool {
-        self.upper.as_ref().is_some_and(|upper| *upper <= self.lower)
+        self.upper
+            .as_ref()
+            .is_some_and(|upper| *upper <= self.lower)
     }
 
     pub(crate) fn into_bounds(self) -> (Vec<u8>, Option<Vec<u8>>) {

@@ -55,7 +55,9 @@ impl FileSlots {
             .create_new(true)
             .open(path)
             .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => StoreError::Exists { path: path.to_owned() },
+                io::ErrorKind::AlreadyExists => StoreError::Exists {
+                    path: path.to_owned(),
+                },
                 _ => StoreError::from_io("creating slots", path, error),
             })?;
         // Written rather than only allocated, so that no later write has to convert an extent,
@@ -64,7 +66,11 @@ impl FileSlots {
             .and_then(|()| file.sync_all())
             .map_err(|error| StoreError::from_io("creating slots", path, error))?;
         sync_dir(parent(path))?;
-        Ok(Self { file, path: path.to_owned(), poisoned: false })
+        Ok(Self {
+            file,
+            path: path.to_owned(),
+            poisoned: false,
+        })
     }
 
     /// Opens an existing file.
@@ -73,13 +79,21 @@ impl FileSlots {
     ///
     /// [`StoreError::Missing`] without the file, [`StoreError::Damaged`] when it has another length.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| {
-            match error.kind() {
-                io::ErrorKind::NotFound => StoreError::Missing { path: path.to_owned() },
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => StoreError::Missing {
+                    path: path.to_owned(),
+                },
                 _ => StoreError::from_io("opening slots", path, error),
-            }
-        })?;
-        let slots = Self { file, path: path.to_owned(), poisoned: false };
+            })?;
+        let slots = Self {
+            file,
+            path: path.to_owned(),
+            poisoned: false,
+        };
         slots.check_length()?;
         Ok(slots)
     }
@@ -98,7 +112,10 @@ impl FileSlots {
             self.path.display(),
             SLOT_COUNT * SLOT_LEN
         );
-        let file = self.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let file = self
+            .path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         Err(StoreError::Damaged { what, file })
     }
 }
@@ -120,12 +137,15 @@ impl Slots for FileSlots {
         if self.poisoned {
             return Err(StoreError::Poisoned);
         }
-        self.file.write_all_at(bytes, offset).and_then(|()| self.file.sync_data()).map_err(|error| {
-            // After a failed sync the system may hold the pages for clean, so that a second sync
-            // would succeed without having written them.
-            self.poisoned = true;
-            StoreError::from_io("writing slot in", &self.path, error)
-        })
+        self.file
+            .write_all_at(bytes, offset)
+            .and_then(|()| self.file.sync_data())
+            .map_err(|error| {
+                // After a failed sync the system may hold the pages for clean, so that a second sync
+                // would succeed without having written them.
+                self.poisoned = true;
+                StoreError::from_io("writing slot in", &self.path, error)
+            })
     }
 }
 
@@ -136,7 +156,11 @@ fn offset(slot: usize) -> Result<u64, StoreError> {
 }
 
 pub(super) fn check_slot(slot: usize) -> Result<(), StoreError> {
-    if slot < SLOT_COUNT { Ok(()) } else { Err(StoreError::invalid("slot number", slot, "0 or 1")) }
+    if slot < SLOT_COUNT {
+        Ok(())
+    } else {
+        Err(StoreError::invalid("slot number", slot, "0 or 1"))
+    }
 }
 
 pub(super) fn check_slot_length(bytes: &[u8]) -> Result<(), StoreError> {

@@ -16,3 +16,11 @@ mod merkle_refusals;
 mod merkle_support;
 mod merkle_tile;
 mod merkle_vectors;
+#[cfg(feature = "server")]
+mod store_conformance;
+#[cfg(feature = "server")]
+mod store_files;
+#[cfg(feature = "server")]
+mod store_memory;
+#[cfg(feature = "server")]
+mod store_rocks;

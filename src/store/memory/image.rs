@@ -9,6 +9,9 @@ use crate::store::{Direction, KeyRange, KeyValue, Operation, Space, StoreError};
 
 type Pairs = BTreeMap<Bytes, Cell>;
 
+/// What changes replaced, in the order in which to restore it.
+pub(super) type Replaced = Vec<(Space, Bytes, Option<Cell>)>;
+
 /// The content of all spaces. Clones share it until one of them changes.
 #[derive(Clone, Default)]
 pub(super) struct Image {
@@ -42,7 +45,11 @@ impl Image {
     }
 
     pub(super) fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Cursor {
-        let pairs = if range.is_empty() { None } else { self.spaces.get(&space).cloned() };
+        let pairs = if range.is_empty() {
+            None
+        } else {
+            self.spaces.get(&space).cloned()
+        };
         let (lower, upper) = range.into_bounds();
         Cursor {
             pairs,
@@ -52,8 +59,8 @@ impl Image {
         }
     }
 
-    /// Makes the changes and returns what they replaced, in the order in which to restore it.
-    pub(super) fn apply(&mut self, operations: &[Operation]) -> Vec<(Space, Bytes, Option<Cell>)> {
+    /// Makes the changes and returns what they replaced.
+    pub(super) fn apply(&mut self, operations: &[Operation]) -> Replaced {
         let mut replaced = Vec::with_capacity(operations.len());
         for Operation { space, key, value } in operations {
             let cell = value.clone().map(|value| Cell { value, sound: true });
@@ -64,23 +71,29 @@ impl Image {
     }
 
     /// Takes back the changes that replaced this.
-    pub(super) fn restore(&mut self, replaced: Vec<(Space, Bytes, Option<Cell>)>) {
+    pub(super) fn restore(&mut self, replaced: Replaced) {
         for (space, key, cell) in replaced {
             self.set(space, key, cell);
         }
     }
 
     pub(super) fn flip_bit(&mut self, space: Space, key: &[u8], bit: usize) -> bool {
-        let Some(cell) = self.cell(space, key) else { return false };
+        let Some(cell) = self.cell(space, key) else {
+            return false;
+        };
         let mut value = cell.value.to_vec();
-        let Some(byte) = value.get_mut(bit / 8) else { return false };
+        let Some(byte) = value.get_mut(bit / 8) else {
+            return false;
+        };
         *byte ^= 1 << (bit % 8);
         cell.value = value.into();
         true
     }
 
     pub(super) fn damage(&mut self, space: Space, key: &[u8]) -> bool {
-        self.cell(space, key).map(|cell| cell.sound = false).is_some()
+        self.cell(space, key)
+            .map(|cell| cell.sound = false)
+            .is_some()
     }
 
     fn set(&mut self, space: Space, key: Bytes, cell: Option<Cell>) -> Option<Cell> {
@@ -92,7 +105,9 @@ impl Image {
     }
 
     fn cell(&mut self, space: Space, key: &[u8]) -> Option<&mut Cell> {
-        self.spaces.get_mut(&space).and_then(|pairs| Arc::make_mut(pairs).get_mut(key))
+        self.spaces
+            .get_mut(&space)
+            .and_then(|pairs| Arc::make_mut(pairs).get_mut(key))
     }
 }
 
@@ -101,7 +116,10 @@ impl Cell {
         if self.sound {
             return Ok(self.value.clone());
         }
-        Err(StoreError::Damaged { what: format!("checksum in {}", place().display()), file: None })
+        Err(StoreError::Damaged {
+            what: format!("checksum in {}", place().display()),
+            file: None,
+        })
     }
 }
 
@@ -117,7 +135,10 @@ impl Iterator for Cursor {
     type Item = Result<KeyValue, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut left = self.pairs.as_ref()?.range((self.lower.clone(), self.upper.clone()));
+        let mut left = self
+            .pairs
+            .as_ref()?
+            .range((self.lower.clone(), self.upper.clone()));
         let next = match self.direction {
             Direction::Forward => left.next(),
             Direction::Reverse => left.next_back(),

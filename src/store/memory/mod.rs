@@ -11,7 +11,7 @@ mod store;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use self::image::{Cell, Image};
+use self::image::{Image, Replaced};
 use self::slots::SlotPages;
 use super::{Space, StoreError};
 
@@ -64,7 +64,7 @@ struct Disk {
 struct StoreState {
     image: Image,
     /// For each batch that is live but not durable, oldest first, what it replaced.
-    unsynced: Vec<Vec<(Space, bytes::Bytes, Option<Cell>)>>,
+    unsynced: Vec<Replaced>,
     open: bool,
 }
 
@@ -83,6 +83,7 @@ impl MemoryDisk {
 
     /// An independent disk that holds what this one holds, with nothing open and no fault planned:
     /// a backup, or the snapshot of a virtual machine.
+    #[must_use]
     pub fn copy(&self) -> Self {
         let disk = self.lock();
         let store = disk.store.as_ref().map(|store| StoreState {
@@ -90,14 +91,24 @@ impl MemoryDisk {
             unsynced: store.unsynced.clone(),
             open: false,
         });
-        let copy = Disk { store, slots: disk.slots.clone(), ..Disk::default() };
-        Self { disk: Arc::new(Mutex::new(copy)) }
+        let copy = Disk {
+            store,
+            slots: disk.slots.clone(),
+            ..Disk::default()
+        };
+        Self {
+            disk: Arc::new(Mutex::new(copy)),
+        }
     }
 
     /// Makes a write fail: the `nth` of its kind from now, where 1 is the next one. Several can be
     /// planned, also for the time after a power cut.
     pub fn fail(&self, step: Step, nth: usize, fault: Fault) {
-        self.lock().planned.push(Planned { step, passes: nth.saturating_sub(1), fault });
+        self.lock().planned.push(Planned {
+            step,
+            passes: nth.saturating_sub(1),
+            fault,
+        });
     }
 
     /// Cuts the power and restores it. Open stores and slots are dead afterwards and can be opened
@@ -124,13 +135,19 @@ impl MemoryDisk {
     /// would who can also set the checksums right: reads return the altered value. False when there
     /// is no such bit.
     pub fn flip_bit(&self, space: Space, key: &[u8], bit: usize) -> bool {
-        self.lock().store.as_mut().is_some_and(|store| store.image.flip_bit(space, key, bit))
+        self.lock()
+            .store
+            .as_mut()
+            .is_some_and(|store| store.image.flip_bit(space, key, bit))
     }
 
     /// Makes the value under `key` fail its checksum: reads that touch it return
     /// [`StoreError::Damaged`]. False when there is no such key.
     pub fn damage(&self, space: Space, key: &[u8]) -> bool {
-        self.lock().store.as_mut().is_some_and(|store| store.image.damage(space, key))
+        self.lock()
+            .store
+            .as_mut()
+            .is_some_and(|store| store.image.damage(space, key))
     }
 
     fn lock(&self) -> MutexGuard<'_, Disk> {
@@ -141,12 +158,19 @@ impl MemoryDisk {
 impl Disk {
     /// Refuses whatever was opened before the last power cut.
     fn check_power(&self, boots: u64) -> Result<(), StoreError> {
-        if self.boots == boots { Ok(()) } else { Err(failed("the power was cut")) }
+        if self.boots == boots {
+            Ok(())
+        } else {
+            Err(failed("the power was cut"))
+        }
     }
 
     /// The fault planned for the write that is about to happen.
     fn fault(&mut self, step: Step) -> Option<Fault> {
-        let due = self.planned.iter().position(|plan| plan.step == step && plan.passes == 0);
+        let due = self
+            .planned
+            .iter()
+            .position(|plan| plan.step == step && plan.passes == 0);
         let due = due.map(|due| self.planned.remove(due).fault);
         for plan in self.planned.iter_mut().filter(|plan| plan.step == step) {
             plan.passes = plan.passes.saturating_sub(1);
@@ -158,7 +182,9 @@ impl Disk {
 impl Fault {
     fn error(self) -> StoreError {
         match self {
-            Self::Full => StoreError::Full { what: "planned fault".to_owned() },
+            Self::Full => StoreError::Full {
+                what: "planned fault".to_owned(),
+            },
             Self::Lost | Self::Unsynced | Self::Durable => failed("planned fault"),
         }
     }
@@ -166,7 +192,10 @@ impl Fault {
 
 fn failed(what: &'static str) -> StoreError {
     let source = std::io::Error::other(what);
-    StoreError::Io { what: "disk in memory".to_owned(), source }
+    StoreError::Io {
+        what: "disk in memory".to_owned(),
+        source,
+    }
 }
 
 /// What errors give as the place.
@@ -187,6 +216,9 @@ impl Random {
 
     /// A number below `limit`, which is above zero.
     fn below(&mut self, limit: usize) -> usize {
-        usize::try_from(self.next() >> 33).unwrap_or_default().checked_rem(limit).unwrap_or_default()
+        usize::try_from(self.next() >> 33)
+            .unwrap_or_default()
+            .checked_rem(limit)
+            .unwrap_or_default()
     }
 }

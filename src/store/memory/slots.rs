@@ -22,7 +22,10 @@ pub(super) struct SlotPages {
 impl SlotPages {
     fn new() -> Self {
         let zeros = vec![0; SLOT_COUNT * SLOT_LEN];
-        Self { live: zeros.clone(), durable: zeros }
+        Self {
+            live: zeros.clone(),
+            durable: zeros,
+        }
     }
 
     /// Ends what is live only: each sector that differs is kept if `keep` says so, or lost.
@@ -60,7 +63,11 @@ impl MemoryDisk {
             return Err(StoreError::InUse { path: place() });
         }
         disk.slots_open = true;
-        Ok(MemorySlots { disk: self.clone(), boots: disk.boots, poisoned: false })
+        Ok(MemorySlots {
+            disk: self.clone(),
+            boots: disk.boots,
+            poisoned: false,
+        })
     }
 }
 
@@ -85,7 +92,10 @@ impl Slots for MemorySlots {
         let mut disk = self.disk.lock();
         disk.check_power(self.boots)?;
         let fault = disk.fault(Step::SlotWrite);
-        let pages = disk.slots.as_mut().ok_or(StoreError::Missing { path: place() })?;
+        let pages = disk
+            .slots
+            .as_mut()
+            .ok_or(StoreError::Missing { path: place() })?;
         if !matches!(fault, Some(Fault::Lost | Fault::Full)) {
             overwrite(&mut pages.live, slot, bytes);
             if fault != Some(Fault::Unsynced) {

@@ -5,9 +5,7 @@ use bytes::Bytes;
 
 use super::image::Image;
 use super::{Disk, Fault, MemoryDisk, Step, StoreState, place};
-use crate::store::{
-    Batch, Direction, KeyRange, KeyValue, Read, Scan, Space, Store, StoreError,
-};
+use crate::store::{Batch, Direction, KeyRange, KeyValue, Read, Scan, Space, Store, StoreError};
 
 /// The store on a [`MemoryDisk`], open for writing until dropped or until the power is cut.
 pub struct MemoryStore {
@@ -40,33 +38,46 @@ impl MemoryDisk {
     /// The store as it is now, without taking it into use.
     pub fn open_store_read_only(&self) -> Result<MemoryReader, StoreError> {
         let disk = self.lock();
-        let store = disk.store.as_ref().ok_or(StoreError::Missing { path: place() })?;
-        Ok(MemoryReader { image: store.image.clone() })
+        let store = disk
+            .store
+            .as_ref()
+            .ok_or(StoreError::Missing { path: place() })?;
+        Ok(MemoryReader {
+            image: store.image.clone(),
+        })
     }
 
     fn opened(&self, mut disk: MutexGuard<'_, Disk>) -> Result<MemoryStore, StoreError> {
         let boots = disk.boots;
-        let store = disk.store.as_mut().ok_or(StoreError::Missing { path: place() })?;
+        let store = disk
+            .store
+            .as_mut()
+            .ok_or(StoreError::Missing { path: place() })?;
         if store.open {
             return Err(StoreError::InUse { path: place() });
         }
         store.open = true;
-        Ok(MemoryStore { disk: self.clone(), boots, poisoned: AtomicBool::new(false) })
+        Ok(MemoryStore {
+            disk: self.clone(),
+            boots,
+            poisoned: AtomicBool::new(false),
+        })
     }
 }
 
 impl MemoryStore {
-    /// Runs `work` on the store's state, unless the power was cut since it was opened.
-    fn with_state<T>(
-        &self,
-        work: impl FnOnce(&mut StoreState) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut disk = self.disk.lock();
+    /// Runs `read` on the store's content, unless the power was cut since it was opened.
+    fn read<T>(&self, read: impl FnOnce(&Image) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let disk = self.disk.lock();
         disk.check_power(self.boots)?;
-        disk.store.as_mut().map_or(Err(StoreError::Missing { path: place() }), work)
+        let store = disk
+            .store
+            .as_ref()
+            .ok_or(StoreError::Missing { path: place() })?;
+        read(&store.image)
     }
 
-    /// Runs a write that `fault`, if one is planned, makes fail, and is poisoned by its failure.
+    /// Runs a write that the fault planned for it, if any, makes fail. A failure poisons the store.
     fn write(
         &self,
         step: Step,
@@ -75,15 +86,19 @@ impl MemoryStore {
         if self.poisoned.load(Ordering::Acquire) {
             return Err(StoreError::Poisoned);
         }
-        let fault = self.disk.lock().fault(step);
-        let outcome = self.with_state(|store| {
-            write(store, fault);
-            fault.map_or(Ok(()), |fault| Err(fault.error()))
-        });
-        if outcome.is_err() {
+        let mut disk = self.disk.lock();
+        disk.check_power(self.boots)?;
+        let fault = disk.fault(step);
+        write(
+            disk.store
+                .as_mut()
+                .ok_or(StoreError::Missing { path: place() })?,
+            fault,
+        );
+        fault.map_or(Ok(()), |fault| {
             self.poisoned.store(true, Ordering::Release);
-        }
-        outcome
+            Err(fault.error())
+        })
     }
 }
 
@@ -113,7 +128,11 @@ impl Store for MemoryStore {
 
     fn snapshot(&self) -> Box<dyn Read + '_> {
         let disk = self.disk.lock();
-        let image = disk.store.as_ref().map(|store| store.image.clone()).unwrap_or_default();
+        let image = disk
+            .store
+            .as_ref()
+            .map(|store| store.image.clone())
+            .unwrap_or_default();
         Box::new(MemoryReader { image })
     }
 
@@ -124,19 +143,19 @@ impl Store for MemoryStore {
 
 impl Read for MemoryStore {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.with_state(|store| store.image.get(space, key))
+        self.read(|image| image.get(space, key))
     }
 
     fn get_many(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.with_state(|store| keys.iter().map(|key| store.image.get(space, key)).collect())
+        self.read(|image| keys.iter().map(|key| image.get(space, key)).collect())
     }
 
     fn last_at_or_before(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
-        self.with_state(|store| store.image.last_at_or_before(space, key))
+        self.read(|image| image.last_at_or_before(space, key))
     }
 
     fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_> {
-        match self.with_state(|store| Ok(store.image.scan(space, range, direction))) {
+        match self.read(|image| Ok(image.scan(space, range, direction))) {
             Ok(cursor) => Box::new(cursor),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }

@@ -18,13 +18,17 @@ pub(super) fn from_engine(dir: &Path, error: Error) -> StoreError {
         // lost some: either way it cannot be trusted as it is.
         ErrorKind::InvalidArgument if holds("Column famil") => damaged(text),
         ErrorKind::InvalidArgument if holds("(create_if_missing is false)") => {
-            StoreError::Missing { path: dir.to_owned() }
+            StoreError::Missing {
+                path: dir.to_owned(),
+            }
         }
-        ErrorKind::InvalidArgument if holds("(error_if_exists is true)") => {
-            StoreError::Exists { path: dir.to_owned() }
-        }
+        ErrorKind::InvalidArgument if holds("(error_if_exists is true)") => StoreError::Exists {
+            path: dir.to_owned(),
+        },
         ErrorKind::IOError if holds("lock hold by current process") || lock_is_taken(&text) => {
-            StoreError::InUse { path: dir.to_owned() }
+            StoreError::InUse {
+                path: dir.to_owned(),
+            }
         }
         ErrorKind::IOError if holds("No space left on device") || holds("Disk quota exceeded") => {
             StoreError::Full { what: text }

@@ -48,7 +48,9 @@ impl RocksStore {
     pub fn create(dir: &Path) -> Result<Self, StoreError> {
         create_dir_durably(dir)?;
         if !store_files(dir)?.is_empty() {
-            return Err(StoreError::Exists { path: dir.to_owned() });
+            return Err(StoreError::Exists {
+                path: dir.to_owned(),
+            });
         }
         let engine = |error| from_engine(dir, error);
         let mut options = settings::database().map_err(engine)?;
@@ -58,7 +60,10 @@ impl RocksStore {
         let families = settings::families().map_err(engine)?;
         let db = DB::open_cf_descriptors(&options, dir, families).map_err(engine)?;
         sync_dir(dir)?;
-        Ok(Self { db, poisoned: AtomicBool::new(false) })
+        Ok(Self {
+            db,
+            poisoned: AtomicBool::new(false),
+        })
     }
 
     /// Opens the store in `dir`, replaying what its write-ahead log holds.
@@ -78,7 +83,10 @@ impl RocksStore {
         let families = settings::families().map_err(engine)?;
         let db = DB::open_cf_descriptors(&options, dir, families).map_err(engine)?;
         check_tables(&db)?;
-        Ok(Self { db, poisoned: AtomicBool::new(false) })
+        Ok(Self {
+            db,
+            poisoned: AtomicBool::new(false),
+        })
     }
 
     /// Opens the store in `dir` as [`RocksStore::open`] would find it, changing nothing on disk and
@@ -90,21 +98,21 @@ impl RocksStore {
         let engine = |error| from_engine(dir, error);
         let options = settings::database().map_err(engine)?;
         let families = settings::families().map_err(engine)?;
-        let db = DB::open_cf_descriptors_read_only(&options, dir, families, false)
-            .map_err(engine)?;
+        let db =
+            DB::open_cf_descriptors_read_only(&options, dir, families, false).map_err(engine)?;
         check_tables(&db)?;
         Ok(RocksReader { db })
     }
 
     fn view(&self) -> View<'_> {
-        View { db: &self.db, snapshot: None }
+        View {
+            db: &self.db,
+            snapshot: None,
+        }
     }
 
     /// Runs a write, unless one failed before, and remembers if this one does.
-    fn write(
-        &self,
-        write: impl FnOnce() -> Result<(), rocksdb::Error>,
-    ) -> Result<(), StoreError> {
+    fn write(&self, write: impl FnOnce() -> Result<(), rocksdb::Error>) -> Result<(), StoreError> {
         if self.poisoned.load(Ordering::Acquire) {
             return Err(StoreError::Poisoned);
         }
@@ -132,15 +140,20 @@ impl Store for RocksStore {
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        let families =
-            Space::ALL.map(|space| family(&self.db, space)).into_iter().collect::<Result<Vec<_>, _>>()?;
+        let families = Space::ALL
+            .map(|space| family(&self.db, space))
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?;
         let mut options = FlushOptions::default();
         options.set_wait(true);
         self.write(|| self.db.flush_cfs_opt(&families, &options))
     }
 
     fn snapshot(&self) -> Box<dyn Read + '_> {
-        Box::new(RocksSnapshot { db: &self.db, snapshot: self.db.snapshot() })
+        Box::new(RocksSnapshot {
+            db: &self.db,
+            snapshot: self.db.snapshot(),
+        })
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
@@ -153,13 +166,19 @@ impl Store for RocksStore {
 
 impl RocksReader {
     fn view(&self) -> View<'_> {
-        View { db: &self.db, snapshot: None }
+        View {
+            db: &self.db,
+            snapshot: None,
+        }
     }
 }
 
 impl RocksSnapshot<'_> {
     fn view(&self) -> View<'_> {
-        View { db: self.db, snapshot: Some(&self.snapshot) }
+        View {
+            db: self.db,
+            snapshot: Some(&self.snapshot),
+        }
     }
 }
 
@@ -202,7 +221,9 @@ read_through_view!(RocksSnapshot<'_>);
 fn check_presence(dir: &Path) -> Result<(), StoreError> {
     let files = store_files(dir)?;
     if files.is_empty() {
-        return Err(StoreError::Missing { path: dir.to_owned() });
+        return Err(StoreError::Missing {
+            path: dir.to_owned(),
+        });
     }
     if files.iter().any(|name| name == "CURRENT") {
         return Ok(());
@@ -244,14 +265,22 @@ fn check_tables(db: &DB) -> Result<(), StoreError> {
                 continue;
             }
             Ok(metadata) => {
-                format!("{} has {} bytes instead of {}", path.display(), metadata.len(), table.size)
+                format!(
+                    "{} has {} bytes instead of {}",
+                    path.display(),
+                    metadata.len(),
+                    table.size
+                )
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 format!("{} is missing", path.display())
             }
             Err(error) => return Err(StoreError::from_io("reading length of", &path, error)),
         };
-        return Err(StoreError::Damaged { what, file: Some(name.to_owned()) });
+        return Err(StoreError::Damaged {
+            what,
+            file: Some(name.to_owned()),
+        });
     }
     Ok(())
 }

@@ -82,7 +82,12 @@ pub(super) fn families() -> Result<Vec<ColumnFamilyDescriptor>, Error> {
     let cache = Cache::new_lru_cache_opts(&cache);
     Space::ALL
         .into_iter()
-        .map(|space| Ok(ColumnFamilyDescriptor::new(family_name(space), family(space, &cache)?)))
+        .map(|space| {
+            Ok(ColumnFamilyDescriptor::new(
+                family_name(space),
+                family(space, &cache)?,
+            ))
+        })
         .collect()
 }
 

@@ -52,7 +52,10 @@ impl<'a> View<'a> {
         let mut cursor = self.db.raw_iterator_cf_opt(family, self.options());
         cursor.seek_for_prev(key);
         if let Some((key, value)) = cursor.item() {
-            return Ok(Some((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))));
+            return Ok(Some((
+                Bytes::copy_from_slice(key),
+                Bytes::copy_from_slice(value),
+            )));
         }
         // Without this a damaged table would look like one without the key.
         cursor.status().map_err(|error| self.error(error))?;
