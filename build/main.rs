@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use prost_types::field_descriptor_proto::Type;
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FileDescriptorSet};
 
 const FILES: [&str; 3] = [
     "graven/v1/event.proto",
@@ -69,28 +69,37 @@ fn generate_server(
     descriptors
         .file
         .retain(|file| file.name() == "graven/v1/ledger.proto");
-    for file in &mut descriptors.file {
-        file.dependency.clear();
-        keep_events_as_bytes(file);
-    }
-    tonic_prost_build::configure()
+    let mut builder = tonic_prost_build::configure()
         .build_client(false)
         .bytes(".")
-        .out_dir(out)
-        .compile_fds(descriptors)?;
+        .out_dir(out);
+    for file in &mut descriptors.file {
+        file.dependency.clear();
+        for message in &mut file.message_type {
+            if !keep_events_as_bytes(message) {
+                let name = message.name();
+                builder = builder.extern_path(
+                    format!(".graven.v1.{name}"),
+                    format!("crate::entry::v1::{name}"),
+                );
+            }
+        }
+    }
+    builder.compile_fds(descriptors)?;
     Ok(())
 }
 
-/// A message field and a bytes field look the same on the wire.
-fn keep_events_as_bytes(file: &mut FileDescriptorProto) {
-    for field in file
-        .message_type
+/// A message field and a bytes field look the same on the wire. Returns whether the message holds events.
+fn keep_events_as_bytes(message: &mut DescriptorProto) -> bool {
+    let events = message
+        .field
         .iter_mut()
-        .flat_map(|message| &mut message.field)
-    {
-        if field.type_name() == ".graven.v1.Event" {
-            field.set_type(Type::Bytes);
-            field.type_name = None;
-        }
+        .filter(|field| field.type_name() == ".graven.v1.Event");
+    let mut found = false;
+    for field in events {
+        field.set_type(Type::Bytes);
+        field.type_name = None;
+        found = true;
     }
+    found
 }

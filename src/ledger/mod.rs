@@ -1,1 +1,382 @@
 //! The sequencer, the commit path, recovery and reads.
+//!
+//! A handler [prepares](Ledger::prepare) a submission in parallel with others: salts, commitments, compression. The
+//! sequencer puts it into an order and a synced batch, the signer signs and anchors, and only then does
+//! [`append`](Ledger::append) return. `docs/architecture.md` describes the path and what a start does.
+
+mod anchor;
+mod error;
+mod head;
+mod home;
+mod ids;
+mod keys;
+mod open;
+mod pack;
+mod ports;
+mod published;
+mod reader;
+mod sequencer;
+mod signer;
+mod stop;
+mod submission;
+mod tree;
+
+use std::ops::Range;
+use std::sync::mpsc::{self, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{Semaphore, oneshot, watch};
+
+pub use anchor::SLOT_BYTES;
+pub use error::{Damage, Existing, LedgerError, Refusal};
+pub use home::{Directory, Home};
+pub use open::init;
+pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
+pub use published::Published;
+pub use reader::SealedEntry;
+pub use submission::{Appended, Submission};
+
+use crate::entry::genesis::Genesis;
+use crate::entry::{CheckedEvent, MAX_BATCH_EVENTS, Seed, v1};
+use crate::merkle::{self, Hash};
+use crate::note::SignerKey;
+use crate::store::Direction;
+use ids::Ids;
+use open::{Opened, prove_error};
+use published::Publication;
+use reader::Reader;
+use sequencer::{Sequencer, Waiting};
+use signer::Signer;
+use stop::Stop;
+
+/// Bytes that may wait to be sealed.
+const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// A permit of the queue stands for so many bytes.
+const PERMIT_BYTES: usize = 1024;
+/// Groups that may be durable and wait for the signer.
+const UNSIGNED_GROUPS: usize = 4;
+
+/// How a ledger is opened.
+pub struct Options {
+    /// The signing key.
+    pub key: SignerKey,
+    /// The ledger's name, which its genesis must have.
+    pub origin: String,
+    /// Give up an anchor that is missing or damaged. The ledger seals that it did.
+    pub adopt: bool,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Gives random bytes.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// An open ledger.
+pub struct Ledger {
+    genesis: Genesis,
+    reader: Reader,
+    publication: Arc<Publication>,
+    entropy: Arc<dyn Entropy>,
+    queue: Mutex<Option<Sender<Waiting>>>,
+    permits: Arc<Semaphore>,
+    stop: Arc<Stop>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _lock: Mutex<Box<dyn Send>>,
+}
+
+impl Ledger {
+    /// Opens the ledger in `home`, after everything about it was found good.
+    pub fn open(home: &dyn Home, options: Options) -> Result<Self, LedgerError> {
+        let Options {
+            key,
+            origin,
+            adopt,
+            clock,
+            entropy,
+        } = options;
+        let Opened {
+            genesis,
+            store,
+            slots,
+            head,
+            anchor,
+            tree,
+            lock,
+            adopted,
+        } = open::open(home, &key, &origin, adopt)?;
+        let checkpoint = anchor.open(&origin, &key.verifier())?;
+        let published = Published {
+            checkpoint,
+            note: anchor.checkpoint.clone(),
+        };
+        let publication = Arc::new(Publication::new(Arc::new(published)));
+        let stop = Arc::new(Stop::default());
+        let reader = Reader::new(Arc::clone(&store) as _, tree);
+        let sequencer = Sequencer {
+            ids: Ids::load(&*store)?,
+            store,
+            reader: reader.clone(),
+            head: head.clone(),
+            tag_key: key.derive(head::TAG_KEY_CONTEXT),
+            last_reading: (clock.unix_nanos(), clock.monotonic()),
+            clock,
+            stop: Arc::clone(&stop),
+        };
+        let signer = Signer {
+            origin,
+            key,
+            slots,
+            anchor,
+            publication: Arc::clone(&publication),
+            stop: Arc::clone(&stop),
+        };
+        let (queue, waiting) = mpsc::channel();
+        let (groups, durable) = mpsc::sync_channel(UNSIGNED_GROUPS);
+        let threads = vec![
+            spawn("sequencer", move || sequencer.run(&waiting, &groups))?,
+            spawn("signer", move || signer.run(&durable))?,
+        ];
+        let ledger = Self {
+            genesis,
+            reader,
+            publication,
+            entropy,
+            queue: Mutex::new(Some(queue)),
+            permits: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT_BYTES)),
+            stop,
+            threads: Mutex::new(threads),
+            _lock: Mutex::new(lock),
+        };
+        if let Some(found) = adopted {
+            ledger.seal_adoption(head.size, head.root, found)?;
+        }
+        Ok(ledger)
+    }
+
+    /// What the ledger is.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// Computes everything about `events` that does not depend on the order.
+    ///
+    /// The envelope is what the ledger knows about their sender; an actor's signature is added to it where there is one.
+    pub fn prepare(
+        &self,
+        events: Vec<CheckedEvent>,
+        envelope: &v1::Envelope,
+    ) -> Result<Submission, LedgerError> {
+        if events.len() > MAX_BATCH_EVENTS {
+            let what = format!(
+                "a batch has at most {MAX_BATCH_EVENTS} events, not {}",
+                events.len()
+            );
+            return Err(LedgerError::BadRange(what));
+        }
+        Submission::prepare(events, envelope, self.genesis.origin(), &*self.entropy)
+    }
+
+    /// Appends a submission, all or nothing. When this returns, it is durable and covered by a signed checkpoint.
+    pub async fn append(&self, submission: Submission) -> Result<Appended, LedgerError> {
+        let outcome = self.submit(submission)?;
+        outcome.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    fn submit(
+        &self,
+        submission: Submission,
+    ) -> Result<oneshot::Receiver<Result<Appended, LedgerError>>, LedgerError> {
+        let permits = u32::try_from(submission.bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.permits)
+            .try_acquire_many_owned(permits)
+            .map_err(|_| {
+                let waiting = QUEUE_BYTES / PERMIT_BYTES - self.permits.available_permits();
+                LedgerError::Overloaded {
+                    queued_bytes: waiting * PERMIT_BYTES,
+                }
+            })?;
+        let (reply, outcome) = oneshot::channel();
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = queue.as_ref().ok_or_else(|| self.stopped())?;
+        queue
+            .send(Waiting {
+                submission,
+                reply,
+                permit,
+            })
+            .map_err(|_| self.stopped())?;
+        Ok(outcome)
+    }
+
+    /// The newest checkpoint.
+    pub fn published(&self) -> Arc<Published> {
+        self.publication.newest()
+    }
+
+    /// Sizes of checkpoints as they are published.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.publication.subscribe()
+    }
+
+    /// The entry `seq`, below the newest checkpoint.
+    pub fn entry(&self, seq: u64) -> Result<SealedEntry, LedgerError> {
+        self.check_below_end("seq", seq, self.published().size())?;
+        self.reader.entry(seq)
+    }
+
+    /// Some entries of `range`, at least one unless it is empty, from the end that `direction` says.
+    pub fn next_entries(
+        &self,
+        range: Range<u64>,
+        direction: Direction,
+    ) -> Result<Vec<SealedEntry>, LedgerError> {
+        if let Some(last) = range.end.checked_sub(1).filter(|_| !range.is_empty()) {
+            self.check_below_end("seq", last, self.published().size())?;
+        }
+        self.reader.next_entries(range, direction)
+    }
+
+    /// The first seq below `size` whose entry was recorded at `time` (nanoseconds since 1970, UTC) or later; `size` when
+    /// there is none.
+    pub fn first_recorded_at(&self, time: u64, size: u64) -> Result<u64, LedgerError> {
+        self.reader
+            .first_recorded_at(time, size.min(self.published().size()))
+    }
+
+    /// Proves that entry `seq` is in the tree of `size` entries.
+    pub fn prove_inclusion(&self, seq: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
+        self.check_size(size)?;
+        self.check_below_end("seq", seq, size)?;
+        merkle::prove_inclusion(self.reader.tree(), seq, size).map_err(|e| prove_error(e, size))
+    }
+
+    /// Proves that the tree of `old` entries is the beginning of the tree of `new` entries.
+    pub fn prove_consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LedgerError> {
+        self.check_size(new)?;
+        if old == 0 || old > new {
+            let what = format!("the old size {old} is not between 1 and the new size {new}");
+            return Err(LedgerError::BadRange(what));
+        }
+        merkle::prove_consistency(self.reader.tree(), old, new).map_err(|e| prove_error(e, new))
+    }
+
+    /// Proves that the entries of `range` are, in this order, in the tree of `size` entries.
+    pub fn prove_range(&self, range: Range<u64>, size: u64) -> Result<Vec<Hash>, LedgerError> {
+        self.check_size(size)?;
+        merkle::prove_range(self.reader.tree(), range.start, range.end, size)
+            .map_err(|e| prove_error(e, size))
+    }
+
+    /// Why nothing is acknowledged any more; none while all is well.
+    pub fn stop_reason(&self) -> Option<String> {
+        self.stop.reason()
+    }
+
+    /// Returns once the ledger has stopped, with the reason. The process should end then.
+    pub async fn stopped_because(&self) -> String {
+        let mut stopped = self.stop.subscribe();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    /// Seals what waits, and ends. Later appends are refused.
+    pub fn close(&self) {
+        self.queue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                self.stop.because("a thread of the ledger panicked".into());
+            }
+        }
+    }
+
+    fn seal_adoption(&self, size: u64, root: Hash, found: String) -> Result<(), LedgerError> {
+        let origin = self.genesis.origin();
+        let identity = format!("graven:{origin}");
+        let what = v1::What {
+            action: "ledger.adopt".into(),
+            outcome: v1::Outcome::Success.into(),
+            targets: vec![v1::Target {
+                uri: format!("graven://{origin}/anchor"),
+                ..Default::default()
+            }],
+            act: Some(v1::LedgerAct {
+                act: Some(v1::ledger_act::Act::Adoption(v1::Adoption {
+                    size,
+                    root: root.to_vec(),
+                    found,
+                })),
+            }),
+            ..Default::default()
+        };
+        let context = v1::Context {
+            source: identity.clone(),
+            ..Default::default()
+        };
+        let envelope = v1::Envelope {
+            submitter: Some(v1::Submitter {
+                issuer: "ledger".into(),
+                subject: identity,
+            }),
+            authentication: v1::Authentication::Ledger.into(),
+            ..Default::default()
+        };
+        let mut seed = [0; 32];
+        self.entropy
+            .fill(&mut seed)
+            .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
+        let outcome = self.submit(Submission::act(&what, &context, &envelope, Seed(seed)))?;
+        outcome
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(self.stopped()))
+            .map(drop)
+    }
+
+    fn check_size(&self, size: u64) -> Result<(), LedgerError> {
+        let newest = self.published().size();
+        if size > newest {
+            return Err(LedgerError::BeyondEnd {
+                what: "tree size",
+                asked: size,
+                size: newest,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_below_end(
+        &self,
+        what: &'static str,
+        asked: u64,
+        size: u64,
+    ) -> Result<(), LedgerError> {
+        if asked < size {
+            Ok(())
+        } else {
+            Err(LedgerError::BeyondEnd { what, asked, size })
+        }
+    }
+
+    fn stopped(&self) -> LedgerError {
+        LedgerError::Stopped(self.stop.reason().unwrap_or_else(|| "it was closed".into()))
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LedgerError> {
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map_err(|error| LedgerError::Stopped(format!("no thread: {error}")))
+}

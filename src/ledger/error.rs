@@ -1,0 +1,198 @@
+//! What can go wrong in the ledger, by what the caller can do about it.
+
+use std::fmt;
+
+use crate::entry::Invalid;
+use crate::store::StoreError;
+
+/// Why a ledger cannot be opened, read or appended to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LedgerError {
+    /// The request breaks a rule: correct it.
+    #[error("event {index}: {invalid}")]
+    Invalid {
+        /// Index of the event in the request, from 0.
+        index: usize,
+        /// The field and the rule.
+        invalid: Invalid,
+    },
+    /// The idempotency id stands for other content: nothing was appended.
+    #[error(
+        "event {index}: its idempotency id belongs to entry {existing}, which has other content"
+    )]
+    IdConflict {
+        /// Index of the event in the request, from 0.
+        index: usize,
+        /// Where the other content stands.
+        existing: Existing,
+    },
+    /// What was asked for is beyond the end: ask again later, or for less.
+    #[error("{what} {asked} is beyond the newest checkpoint, which has size {size}")]
+    BeyondEnd {
+        /// `seq` or `tree size`.
+        what: &'static str,
+        /// What was asked for.
+        asked: u64,
+        /// Size of the newest checkpoint.
+        size: u64,
+    },
+    /// The arguments contradict each other: correct them.
+    #[error("{0}")]
+    BadRange(String),
+    /// Too much waits already: try again after a pause. Nothing was appended.
+    #[error("the ledger has {queued_bytes} bytes waiting, its limit: try again after a pause")]
+    Overloaded {
+        /// Bytes that wait to be sealed.
+        queued_bytes: usize,
+    },
+    /// Free space has reached the reserve. Nothing was appended.
+    #[error(
+        "the volume has {free_bytes} bytes free, and {reserve_bytes} are held in reserve: nothing is appended until there is more"
+    )]
+    Full {
+        /// Free bytes of the store's volume.
+        free_bytes: u64,
+        /// The reserve.
+        reserve_bytes: u64,
+    },
+    /// The clock ran ahead by more than it can have: nothing is sealed until it is right.
+    #[error("the clock jumped ahead by {seconds} s: nothing is sealed under such a time")]
+    ClockJump {
+        /// Seconds ahead of what the monotonic clock allows.
+        seconds: u64,
+    },
+    /// The ledger has stopped. Whether the event was sealed is not known: retry with the same idempotency id.
+    #[error("the ledger has stopped: {0}")]
+    Stopped(String),
+    /// Stored bytes are not what was sealed.
+    #[error("{0}")]
+    Damaged(Damage),
+    /// The ledger refuses to open: see [`Refusal`].
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where the content stands to which an idempotency id belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// In the entry of this seq.
+    Entry(u64),
+    /// In the event of this index in the same request.
+    Event(usize),
+}
+
+impl fmt::Display for Existing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(seq) => write!(f, "{seq}"),
+            Self::Event(index) => write!(f, "of event {index} of the same request"),
+        }
+    }
+}
+
+/// Stored bytes that are not what was sealed, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The first seq it concerns, when it concerns entries.
+    pub seq: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Damage {
+    /// Damage of the entry `seq`.
+    pub fn at(seq: u64, what: impl Into<String>) -> Self {
+        Self {
+            seq: Some(seq),
+            what: what.into(),
+        }
+    }
+
+    /// Damage of something that is not an entry.
+    pub fn of(what: impl Into<String>) -> Self {
+        Self {
+            seq: None,
+            what: what.into(),
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "damaged at entry {seq}: {}", self.what),
+            None => write!(f, "damaged: {}", self.what),
+        }
+    }
+}
+
+/// Why a ledger that was found does not start: the table of starts in `docs/architecture.md`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// There is no ledger here, and none is made unasked.
+    #[error("there is no ledger in {0}: make one with init, or correct the directory")]
+    NotInitialised(String),
+    /// There is a ledger here already.
+    #[error("there is a ledger in {0} already")]
+    AlreadyInitialised(String),
+    /// The store is there but its anchor is not.
+    #[error(
+        "the anchor {path} is missing, so how far the ledger had acknowledged is not known: bring it back, or accept that with --adopt"
+    )]
+    AnchorMissing {
+        /// Where it should be.
+        path: String,
+    },
+    /// Neither slot of the anchor can be read.
+    #[error(
+        "both slots of the anchor are damaged ({0}): bring it back, or accept the loss with --adopt"
+    )]
+    AnchorDamaged(String),
+    /// The anchor is signed and the store is not there.
+    #[error(
+        "the anchor says that {anchored} entries were acknowledged, and there is no store: restore it, or found a successor"
+    )]
+    StoreMissing {
+        /// Size of the anchored checkpoint.
+        anchored: u64,
+    },
+    /// Genesis, origin or key are another ledger's.
+    #[error("this is another ledger: {what} is {found}, and {expected} is expected")]
+    OtherLedger {
+        /// What differs.
+        what: &'static str,
+        /// What the store or the anchor says.
+        found: String,
+        /// What was configured.
+        expected: String,
+    },
+    /// The store has lost entries that were acknowledged.
+    #[error("BEHIND: the store has {size} entries and {anchored} were acknowledged: {missing} are missing; restore them, replay them from a copy, or found a successor", missing = anchored - size)]
+    Behind {
+        /// Size of the store.
+        size: u64,
+        /// Size of the anchored checkpoint.
+        anchored: u64,
+    },
+    /// The store has another history than the one that was signed.
+    #[error("FORK: at size {size} the store has another root than the one that was signed")]
+    Fork {
+        /// Size of the anchored checkpoint.
+        size: u64,
+    },
+    /// Entries beyond the anchor are not what this ledger wrote.
+    #[error(
+        "entries from {from} on were written after the last checkpoint and are not what this ledger wrote: {what}"
+    )]
+    BadExtension {
+        /// The first of them.
+        from: u64,
+        /// What is wrong.
+        what: String,
+    },
+}

@@ -1,0 +1,211 @@
+//! Idempotency: the same id from the same submitter with the same content is the same entry, exactly and for ever.
+//!
+//! Only the sequencer looks ids up, after everything before has been written, so there is no race to lose.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::error::{Damage, Existing, LedgerError};
+use super::keys::{SUBMITTER_PREFIX, id_key, submitter_key};
+use super::reader::Reader;
+use super::submission::{Prepared, Submission};
+use crate::entry::{Tag, v1};
+use crate::store::{Batch, Direction, KeyRange, Read, Space};
+
+/// Index and seq of those events of a submission that were there already.
+type Duplicates = Vec<(u32, u64)>;
+
+/// The numbers under which submitters' ids are kept.
+pub(crate) struct Ids {
+    submitters: HashMap<Vec<u8>, u32>,
+}
+
+/// An event of the group being sealed that has an id.
+struct InGroup<'a> {
+    seq: u64,
+    submission: usize,
+    event: usize,
+    prepared: &'a Prepared,
+}
+
+impl Ids {
+    /// Reads the submitters' numbers.
+    pub(crate) fn load(store: &dyn Read) -> Result<Self, LedgerError> {
+        let range = KeyRange::new(SUBMITTER_PREFIX..after(SUBMITTER_PREFIX).as_slice());
+        let mut submitters = HashMap::new();
+        for pair in store.scan(Space::Meta, range, Direction::Forward) {
+            let (key, value) = pair?;
+            submitters.insert(key.to_vec(), read_number(&value)?);
+        }
+        Ok(Self { submitters })
+    }
+
+    /// Finds out, for each submission, which of its events are there already. The first new event of the first
+    /// submission will have the seq `next_seq`, and so on. Writes the ids of new events to `batch`.
+    pub(crate) fn resolve(
+        &mut self,
+        store: &dyn Read,
+        reader: &Reader,
+        submissions: &[&Submission],
+        mut next_seq: u64,
+        batch: &mut Batch,
+    ) -> Result<Vec<Result<Duplicates, LedgerError>>, LedgerError> {
+        let keys = self.keys(submissions, batch);
+        let stored = look_up(store, &keys)?;
+        let mut group: HashMap<&[u8], InGroup<'_>> = HashMap::new();
+        let mut resolutions = Vec::with_capacity(submissions.len());
+        let mut found = keys.iter().zip(stored);
+        for (number, submission) in submissions.iter().enumerate() {
+            let mut duplicates = Vec::new();
+            let mut new_ids: HashMap<&[u8], InGroup<'_>> = HashMap::new();
+            let mut conflict = None;
+            let mut seq = next_seq;
+            for (event, prepared) in submission.entries.iter().enumerate() {
+                // One key an event, empty without an id.
+                let Some((key, stored)) = found.next() else {
+                    break;
+                };
+                let key = key.as_slice();
+                let existing = match (stored, group.get(key).or_else(|| new_ids.get(key))) {
+                    (Some(stored), _) => Some((
+                        stored,
+                        Existing::Entry(stored),
+                        same_as_stored(reader, stored, prepared)?,
+                    )),
+                    (None, Some(other)) => {
+                        let existing = if other.submission == number {
+                            Existing::Event(other.event)
+                        } else {
+                            Existing::Entry(other.seq)
+                        };
+                        Some((other.seq, existing, other.prepared.parts == prepared.parts))
+                    }
+                    (None, None) => None,
+                };
+                match existing {
+                    Some((seq, _, true)) => {
+                        duplicates.push((u32::try_from(event).unwrap_or(u32::MAX), seq));
+                    }
+                    Some((_, existing, false)) => {
+                        conflict.get_or_insert(LedgerError::IdConflict {
+                            index: event,
+                            existing,
+                        });
+                    }
+                    None => {
+                        if !key.is_empty() {
+                            new_ids.insert(
+                                key,
+                                InGroup {
+                                    seq,
+                                    submission: number,
+                                    event,
+                                    prepared,
+                                },
+                            );
+                        }
+                        seq += 1;
+                    }
+                }
+            }
+            if let Some(conflict) = conflict {
+                resolutions.push(Err(conflict));
+                continue;
+            }
+            for (key, entry) in &new_ids {
+                batch.put(Space::Id, key.to_vec(), entry.seq.to_be_bytes().to_vec());
+            }
+            group.extend(new_ids);
+            next_seq = seq;
+            resolutions.push(Ok(duplicates));
+        }
+        Ok(resolutions)
+    }
+
+    /// A key for every event, empty for those without an id.
+    fn keys(&mut self, submissions: &[&Submission], batch: &mut Batch) -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        for submission in submissions {
+            let has_ids = submission
+                .entries
+                .iter()
+                .any(|entry| !entry.idempotency_id.is_empty());
+            let submitter = if has_ids {
+                self.number(&submission.submitter, batch)
+            } else {
+                0
+            };
+            keys.extend(submission.entries.iter().map(|entry| {
+                if entry.idempotency_id.is_empty() {
+                    Vec::new()
+                } else {
+                    id_key(submitter, &entry.idempotency_id)
+                }
+            }));
+        }
+        keys
+    }
+
+    fn number(&mut self, submitter: &v1::Submitter, batch: &mut Batch) -> u32 {
+        let key = submitter_key(&submitter.issuer, &submitter.subject);
+        if let Some(number) = self.submitters.get(&key) {
+            return *number;
+        }
+        let number = u32::try_from(self.submitters.len()).unwrap_or(u32::MAX);
+        batch.put(Space::Meta, key.clone(), number.to_be_bytes().to_vec());
+        self.submitters.insert(key, number);
+        number
+    }
+}
+
+/// The seq that each key stands for in the store.
+fn look_up(store: &dyn Read, keys: &[Vec<u8>]) -> Result<Vec<Option<u64>>, LedgerError> {
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    let key = |index: &usize| keys.get(*index).map_or(&[][..], Vec::as_slice);
+    order.retain(|index| !key(index).is_empty());
+    order.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+    let sorted: Vec<&[u8]> = order.iter().map(key).collect();
+    let mut found = vec![None; keys.len()];
+    for (index, value) in order.into_iter().zip(store.get_many(Space::Id, &sorted)?) {
+        if let (Some(slot), Some(value)) = (found.get_mut(index), value) {
+            *slot = Some(read_seq(&value)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether the entry `seq` has the content of `prepared`. Parts that were erased cannot speak against it.
+fn same_as_stored(reader: &Reader, seq: u64, prepared: &Prepared) -> Result<bool, LedgerError> {
+    if seq >= reader.tree().size() {
+        let what = "an idempotency id stands for an entry that does not exist";
+        return Err(LedgerError::Damaged(Damage::at(seq, what)));
+    }
+    let stored: Vec<(Tag, Bytes)> = reader.parts(seq)?;
+    Ok(stored == prepared.parts)
+}
+
+fn read_seq(value: &[u8]) -> Result<u64, LedgerError> {
+    let bytes = value.try_into().map_err(|_| damaged())?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+fn read_number(value: &[u8]) -> Result<u32, LedgerError> {
+    let bytes = value.try_into().map_err(|_| damaged())?;
+    Ok(u32::from_be_bytes(bytes))
+}
+
+fn damaged() -> LedgerError {
+    LedgerError::Damaged(Damage::of(
+        "a value of the idempotency ids cannot be decoded",
+    ))
+}
+
+/// The first key that does not begin with `prefix`, which does not end in 0xff.
+fn after(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    if let Some(last) = end.last_mut() {
+        *last = last.saturating_add(1);
+    }
+    end
+}

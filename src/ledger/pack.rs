@@ -1,0 +1,343 @@
+//! Packs: how up to 64 consecutive entries lie in the store under the seq of the first.
+//!
+//! ```text
+//! Entry space, big-endian                      Detail space, under the same key; only when a part of it exists
+//!  0   version      u8   1                      0   version   u8   1
+//!  1   count        u8   1 to 64                1   encoding  u8   0 raw · 1 zstd
+//!  2   encoding     u8   0 raw · 1 zstd         2   length    u32  of the raw parts
+//!  3   recorded_at  u64  of all its entries     6   parts
+//! 11   prev         [32] chain hash before
+//! 43   entries      count × 66                  entry:  kind u8 · flags u8 · body_hash[32] · seed[32]
+//!      length       u32  of the raw parts       parts:  for each entry its length u32, then (tag u8 · length u32 · bytes)*
+//!      parts
+//! ```
+//!
+//! Envelope, who, what and context stand in the Entry space, why and detail in the Detail space, so that bodies are read
+//! without them, and erasure rewrites one small value. A header follows from what is kept; the reader checks it against
+//! the tree.
+
+use bytes::Bytes;
+
+use super::error::{Damage, LedgerError};
+use crate::entry::{Digest, Header, Kind, Seed, Tag};
+
+/// The most entries of a pack.
+pub(crate) const MAX_ENTRIES: usize = 64;
+/// A pack is closed once its parts reach this many bytes.
+pub(crate) const TARGET_BYTES: usize = 64 * 1024;
+/// The fewest entries worth compressing together.
+const MIN_ENTRIES_TO_COMPRESS: usize = 16;
+
+const VERSION: u8 = 1;
+const RAW: u8 = 0;
+const ZSTD: u8 = 1;
+const ZSTD_LEVEL: i32 = 1;
+/// No pack can hold more: one event that fills a pack alone, with its envelope.
+const MAX_RAW_BYTES: usize = 1024 * 1024;
+
+/// What of an entry is kept besides its parts.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) kind: Kind,
+    pub(crate) actor_signature: bool,
+    pub(crate) body_hash: Digest,
+    pub(crate) seed: Seed,
+}
+
+/// The parts of consecutive entries, encoded for the store before their seq is known.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Parts {
+    entries: usize,
+    evidence: Vec<u8>,
+    erasable: Vec<u8>,
+    has_erasable: bool,
+}
+
+impl Parts {
+    /// Adds the next entry's parts, ascending by tag.
+    pub(crate) fn push<'a>(&mut self, parts: impl IntoIterator<Item = (Tag, &'a [u8])> + Clone) {
+        append_entry(&mut self.evidence, parts.clone(), |tag| !tag.is_erasable());
+        let before = self.erasable.len();
+        append_entry(&mut self.erasable, parts, Tag::is_erasable);
+        self.has_erasable |= self.erasable.len() > before + 4;
+        self.entries += 1;
+    }
+
+    /// Whether the entries of `other` still fit behind these.
+    pub(crate) fn has_room_for(&self, other: &Self) -> bool {
+        self.entries + other.entries <= MAX_ENTRIES && self.len() + other.len() <= TARGET_BYTES
+    }
+
+    /// Whether a pack of these is as large as packs get.
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries >= MAX_ENTRIES || self.len() >= TARGET_BYTES
+    }
+
+    /// Puts the entries of `other` behind these.
+    pub(crate) fn append(&mut self, other: &Self) {
+        self.entries += other.entries;
+        self.evidence.extend_from_slice(&other.evidence);
+        self.erasable.extend_from_slice(&other.erasable);
+        self.has_erasable |= other.has_erasable;
+    }
+
+    pub(crate) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries == 0
+    }
+
+    fn len(&self) -> usize {
+        self.evidence.len() + self.erasable.len()
+    }
+
+    /// Compresses what is worth it: for those who have the time.
+    pub(crate) fn compress(self) -> EncodedParts {
+        let compress = self.entries >= MIN_ENTRIES_TO_COMPRESS;
+        self.encode(compress)
+    }
+
+    /// Leaves the parts as they are: for the sequencer, which has not.
+    pub(crate) fn leave_raw(self) -> EncodedParts {
+        self.encode(false)
+    }
+
+    fn encode(self, compress: bool) -> EncodedParts {
+        let erasable = self.has_erasable.then(|| {
+            let mut value = vec![VERSION];
+            append_blob(&mut value, &self.erasable, compress);
+            value
+        });
+        let mut evidence = Vec::with_capacity(self.evidence.len() / 2);
+        append_blob(&mut evidence, &self.evidence, compress);
+        EncodedParts {
+            entries: self.entries,
+            evidence,
+            erasable,
+        }
+    }
+}
+
+/// [`Parts`], compressed.
+#[derive(Debug, Clone)]
+pub(crate) struct EncodedParts {
+    pub(crate) entries: usize,
+    evidence: Vec<u8>,
+    erasable: Option<Vec<u8>>,
+}
+
+impl EncodedParts {
+    /// The values of the Entry and the Detail space.
+    pub(crate) fn into_values(
+        self,
+        recorded_at: u64,
+        prev: &Digest,
+        records: &[&Record],
+    ) -> (Vec<u8>, Option<Vec<u8>>) {
+        let mut value = Vec::with_capacity(43 + records.len() * 66 + self.evidence.len());
+        // The encoding's byte comes from the front of the blob.
+        let (encoding, blob) = self.evidence.split_at_checked(1).unwrap_or_default();
+        value.push(VERSION);
+        value.push(u8::try_from(records.len()).unwrap_or(u8::MAX));
+        value.extend_from_slice(encoding);
+        value.extend_from_slice(&recorded_at.to_be_bytes());
+        value.extend_from_slice(prev);
+        for record in records {
+            value.push(record.kind as u8);
+            value.push(u8::from(record.actor_signature));
+            value.extend_from_slice(&record.body_hash);
+            value.extend_from_slice(&record.seed.0);
+        }
+        value.extend_from_slice(blob);
+        (value, self.erasable)
+    }
+}
+
+/// Appends encoding u8 · raw length u32 · bytes.
+fn append_blob(value: &mut Vec<u8>, raw: &[u8], compress: bool) {
+    let length = u32::try_from(raw.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let compressed = if compress {
+        zstd::bulk::compress(raw, ZSTD_LEVEL).ok()
+    } else {
+        None
+    };
+    match compressed.filter(|compressed| compressed.len() < raw.len()) {
+        Some(compressed) => {
+            value.push(ZSTD);
+            value.extend_from_slice(&length);
+            value.extend_from_slice(&compressed);
+        }
+        None => {
+            value.push(RAW);
+            value.extend_from_slice(&length);
+            value.extend_from_slice(raw);
+        }
+    }
+}
+
+fn append_entry<'a>(
+    blob: &mut Vec<u8>,
+    parts: impl IntoIterator<Item = (Tag, &'a [u8])>,
+    keep: impl Fn(Tag) -> bool,
+) {
+    let start = blob.len();
+    blob.extend_from_slice(&[0; 4]);
+    for (tag, bytes) in parts.into_iter().filter(|(tag, _)| keep(*tag)) {
+        blob.push(tag.number());
+        blob.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        blob.extend_from_slice(bytes);
+    }
+    let length = u32::try_from(blob.len() - start - 4).unwrap_or(u32::MAX);
+    if let Some(field) = blob.get_mut(start..start + 4) {
+        field.copy_from_slice(&length.to_be_bytes());
+    }
+}
+
+/// A pack as it was read. Nothing in it has been checked against the tree yet.
+#[derive(Debug, Clone)]
+pub(crate) struct Pack {
+    pub(crate) first_seq: u64,
+    pub(crate) recorded_at: u64,
+    pub(crate) prev: Digest,
+    pub(crate) records: Vec<Record>,
+    evidence: Vec<Vec<(Tag, Bytes)>>,
+}
+
+impl Pack {
+    /// Reads a value of the Entry space.
+    pub(crate) fn decode(first_seq: u64, value: &[u8]) -> Result<Self, LedgerError> {
+        decode(first_seq, value).ok_or_else(|| damaged(first_seq))
+    }
+
+    /// The seq behind its last entry.
+    pub(crate) fn end_seq(&self) -> u64 {
+        self.first_seq.saturating_add(self.records.len() as u64)
+    }
+
+    /// The headers of its entries, as they follow from what is kept.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = Header> {
+        let mut prev = self.prev;
+        self.records
+            .iter()
+            .zip(self.first_seq..)
+            .map(move |(record, seq)| {
+                let header = Header {
+                    kind: record.kind,
+                    actor_signature: record.actor_signature,
+                    seq,
+                    recorded_at: self.recorded_at,
+                    body_hash: record.body_hash,
+                    prev,
+                };
+                prev = header.chain_hash();
+                header
+            })
+    }
+
+    /// The parts envelope, who, what and context of its entries, in order.
+    pub(crate) fn evidence(&self) -> &[Vec<(Tag, Bytes)>] {
+        &self.evidence
+    }
+}
+
+/// Reads a value of the Detail space: the parts why and detail of `entries` entries, in order.
+pub(crate) fn decode_erasable(
+    first_seq: u64,
+    entries: usize,
+    value: &[u8],
+) -> Result<Vec<Vec<(Tag, Bytes)>>, LedgerError> {
+    let decoded = || {
+        let (&version, rest) = value.split_first()?;
+        let (&encoding, rest) = rest.split_first()?;
+        if version != VERSION {
+            return None;
+        }
+        decode_parts(encoding, rest, entries, Tag::is_erasable)
+    };
+    decoded().ok_or_else(|| damaged(first_seq))
+}
+
+fn damaged(first_seq: u64) -> LedgerError {
+    LedgerError::Damaged(Damage::at(first_seq, "the pack cannot be decoded"))
+}
+
+fn decode(first_seq: u64, value: &[u8]) -> Option<Pack> {
+    let (&[version, count, encoding], rest) = value.split_first_chunk()?;
+    let (recorded_at, rest) = rest.split_first_chunk()?;
+    let (prev, rest) = rest.split_first_chunk()?;
+    let count = usize::from(count);
+    if version != VERSION || count == 0 || count > MAX_ENTRIES {
+        return None;
+    }
+    let (fixed, blob) = rest.split_at_checked(count * 66)?;
+    let records = fixed
+        .chunks_exact(66)
+        .map(decode_record)
+        .collect::<Option<Vec<_>>>()?;
+    Some(Pack {
+        first_seq,
+        recorded_at: u64::from_be_bytes(*recorded_at),
+        prev: *prev,
+        records,
+        evidence: decode_parts(encoding, blob, count, |tag| !tag.is_erasable())?,
+    })
+}
+
+fn decode_record(fixed: &[u8]) -> Option<Record> {
+    let (&[kind, flags], rest) = fixed.split_first_chunk()?;
+    let (body_hash, seed) = rest.split_first_chunk()?;
+    if flags > 1 {
+        return None;
+    }
+    Some(Record {
+        kind: Kind::from_number(kind)?,
+        actor_signature: flags == 1,
+        body_hash: *body_hash,
+        seed: Seed(seed.try_into().ok()?),
+    })
+}
+
+fn decode_parts(
+    encoding: u8,
+    blob: &[u8],
+    entries: usize,
+    allowed: impl Fn(Tag) -> bool,
+) -> Option<Vec<Vec<(Tag, Bytes)>>> {
+    let (length, blob) = blob.split_first_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let raw = match encoding {
+        RAW => blob.to_vec(),
+        ZSTD if length <= MAX_RAW_BYTES => zstd::bulk::decompress(blob, length).ok()?,
+        _ => return None,
+    };
+    if raw.len() != length {
+        return None;
+    }
+    let mut rest = Bytes::from(raw);
+    let mut decoded = Vec::with_capacity(entries);
+    for _ in 0..entries {
+        let mut entry = take_length_delimited(&mut rest)?;
+        let mut parts = Vec::new();
+        while !entry.is_empty() {
+            let tag = Tag::from_number(u32::from(entry.split_to(1).first().copied()?))?;
+            let after_last = parts.last().is_none_or(|(last, _)| *last < tag);
+            if !allowed(tag) || !after_last {
+                return None;
+            }
+            parts.push((tag, take_length_delimited(&mut entry)?));
+        }
+        decoded.push(parts);
+    }
+    rest.is_empty().then_some(decoded)
+}
+
+fn take_length_delimited(bytes: &mut Bytes) -> Option<Bytes> {
+    let length = usize::try_from(u32::from_be_bytes(*bytes.first_chunk()?)).ok()?;
+    if bytes.len() - 4 < length {
+        return None;
+    }
+    let mut value = bytes.split_to(4 + length);
+    Some(value.split_off(4))
+}

@@ -1,0 +1,177 @@
+//! Reads entries back: every header is rebuilt from what is stored and checked against the tree.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::error::{Damage, LedgerError};
+use super::keys::{key_seq, seq_key};
+use super::pack::{Pack, decode_erasable};
+use super::tree::Tree;
+use crate::entry::body::Body;
+use crate::entry::{Header, Tag};
+use crate::merkle::NodeReader;
+use crate::store::{Direction, KeyRange, Read, Space};
+
+/// An entry as it was sealed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedEntry {
+    /// Its header.
+    pub header: Header,
+    /// Its body.
+    pub body: Body,
+}
+
+/// Reads the entries of a store.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    store: Arc<dyn Read>,
+    tree: Arc<Tree>,
+}
+
+impl Reader {
+    pub(crate) fn new(store: Arc<dyn Read>, tree: Arc<Tree>) -> Self {
+        Self { store, tree }
+    }
+
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
+    }
+
+    /// The entry `seq`, which must be below the tree's size.
+    pub(crate) fn entry(&self, seq: u64) -> Result<SealedEntry, LedgerError> {
+        let pack = pack_with(&*self.store, seq)?;
+        self.entries_of(&pack, seq..seq.saturating_add(1), Direction::Forward)?
+            .pop()
+            .ok_or_else(|| LedgerError::Damaged(Damage::at(seq, "its pack does not hold it")))
+    }
+
+    /// The parts 2 to 6 of the entry `seq`.
+    pub(crate) fn parts(&self, seq: u64) -> Result<Vec<(Tag, Bytes)>, LedgerError> {
+        let entry = self.entry(seq)?;
+        let parts = entry
+            .body
+            .parts()
+            .iter()
+            .filter(|(tag, _)| *tag != Tag::Envelope);
+        Ok(parts
+            .filter_map(|(tag, _)| Some((*tag, entry.body.disclosed(*tag)?.clone())))
+            .collect())
+    }
+
+    /// The next entries of `range`, from the end that `direction` says: those of one pack.
+    pub(crate) fn next_entries(
+        &self,
+        range: Range<u64>,
+        direction: Direction,
+    ) -> Result<Vec<SealedEntry>, LedgerError> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        let seq = match direction {
+            Direction::Forward => range.start,
+            Direction::Reverse => range.end - 1,
+        };
+        self.entries_of(&pack_with(&*self.store, seq)?, range, direction)
+    }
+
+    /// The first seq below `size` whose entry was recorded at `time` or later; `size` when there is none.
+    pub(crate) fn first_recorded_at(&self, time: u64, size: u64) -> Result<u64, LedgerError> {
+        let (mut low, mut high) = (0, size);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let pack = pack_with(&*self.store, middle)?;
+            if pack.recorded_at >= time {
+                high = pack.first_seq;
+            } else {
+                low = pack.end_seq();
+            }
+        }
+        Ok(low.min(size))
+    }
+
+    fn entries_of(
+        &self,
+        pack: &Pack,
+        range: Range<u64>,
+        direction: Direction,
+    ) -> Result<Vec<SealedEntry>, LedgerError> {
+        let erasable = erasable_parts(&*self.store, pack)?;
+        let mut entries = Vec::new();
+        for (index, header) in pack.headers().enumerate() {
+            if !range.contains(&header.seq) {
+                continue;
+            }
+            let seq = header.seq;
+            if self.tree.node(0, seq)? != header.leaf_hash() {
+                let what = "its header does not hash to the leaf of the tree";
+                return Err(LedgerError::Damaged(Damage::at(seq, what)));
+            }
+            let body = body_of(pack, &erasable, index)?;
+            entries.push(SealedEntry { header, body });
+        }
+        if direction == Direction::Reverse {
+            entries.reverse();
+        }
+        Ok(entries)
+    }
+}
+
+/// The pack that should hold the entry `seq`.
+pub(crate) fn pack_with(store: &dyn Read, seq: u64) -> Result<Pack, LedgerError> {
+    let missing = || LedgerError::Damaged(Damage::at(seq, "the entry is missing"));
+    let (key, value) = store
+        .last_at_or_before(Space::Entry, &seq_key(seq))?
+        .ok_or_else(missing)?;
+    let pack = Pack::decode(key_seq(&key).ok_or_else(missing)?, &value)?;
+    if pack.end_seq() <= seq {
+        return Err(missing());
+    }
+    Ok(pack)
+}
+
+/// The packs from the one that holds `seq` on, in order.
+pub(crate) fn packs_from(
+    store: &dyn Read,
+    seq: u64,
+) -> Result<impl Iterator<Item = Result<Pack, LedgerError>>, LedgerError> {
+    let first = store.last_at_or_before(Space::Entry, &seq_key(seq))?;
+    let start = first.map_or_else(|| seq_key(seq).to_vec(), |(key, _)| key.to_vec());
+    let scan = store.scan(Space::Entry, KeyRange::new(start..), Direction::Forward);
+    Ok(scan.map(move |pair| {
+        let (key, value) = pair?;
+        let first_seq = key_seq(&key).ok_or_else(|| {
+            LedgerError::Damaged(Damage::at(seq, "a key of the entries is not a seq"))
+        })?;
+        Pack::decode(first_seq, &value)
+    }))
+}
+
+/// The parts why and detail of every entry of a pack.
+pub(crate) fn erasable_parts(
+    store: &dyn Read,
+    pack: &Pack,
+) -> Result<Vec<Vec<(Tag, Bytes)>>, LedgerError> {
+    match store.get(Space::Detail, &seq_key(pack.first_seq))? {
+        Some(value) => decode_erasable(pack.first_seq, pack.records.len(), &value),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The body of the entry `index` of a pack.
+pub(crate) fn body_of(
+    pack: &Pack,
+    erasable: &[Vec<(Tag, Bytes)>],
+    index: usize,
+) -> Result<Body, LedgerError> {
+    let seq = pack.first_seq.saturating_add(index as u64);
+    let damaged = |what: String| LedgerError::Damaged(Damage::at(seq, what));
+    let record = pack
+        .records
+        .get(index)
+        .ok_or_else(|| damaged("it is missing".into()))?;
+    let mut parts = pack.evidence().get(index).cloned().unwrap_or_default();
+    parts.extend(erasable.get(index).cloned().unwrap_or_default());
+    Body::disclose(&record.seed, parts).map_err(|invalid| damaged(invalid.to_string()))
+}

@@ -1,0 +1,366 @@
+//! The one writer that owns the order.
+//!
+//! It takes all that waits as one group, looks up idempotency ids, assigns seq and time, computes chain, leaves and root,
+//! and writes one atomic batch with one sync. Then the group goes to the signer, and the next one is prepared while the
+//! anchor syncs. There are no timers: a group is whatever arrived while the disk was busy.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::error::LedgerError;
+use super::head::Head;
+use super::ids::Ids;
+use super::keys::{HEAD, seq_key, tile_key, tile_value};
+use super::pack::{EncodedParts, Parts, Record};
+use super::ports::Clock;
+use super::reader::Reader;
+use super::stop::Stop;
+use super::submission::{Prepared, PreparedParts, Reply, Submission};
+use crate::entry::header::chain_hash;
+use crate::entry::{Digest, Header};
+use crate::merkle::leaf_hash;
+use crate::store::{Batch, Space, Store};
+
+/// A group is closed at this many bytes, so that one commit stays short.
+const GROUP_BYTES: usize = 8 * 1024 * 1024;
+/// How far the clock may run ahead of the monotonic one before nothing is sealed under it.
+const MAX_CLOCK_JUMP: Duration = Duration::from_secs(3600);
+/// Nothing is appended when the volume has less than this free: queries and recovery need some.
+const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
+
+/// A submission on its way to the sequencer.
+pub(crate) struct Waiting {
+    pub(crate) submission: Submission,
+    pub(crate) reply: Reply,
+    /// Its share of the queue, given back once it is answered.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// A group that is durable in the store, and not yet signed.
+pub(crate) struct Group {
+    /// The encoded headers of its new entries.
+    pub(crate) headers: Vec<[u8; Header::LEN]>,
+    /// The ledger after it.
+    pub(crate) head: Head,
+    pub(crate) outcomes: Vec<Outcome>,
+}
+
+/// What becomes of a submission once its group is signed.
+pub(crate) struct Outcome {
+    pub(crate) first_seq: u64,
+    pub(crate) recorded_at: u64,
+    pub(crate) previous: Digest,
+    pub(crate) entries: Vec<Prepared>,
+    pub(crate) duplicates: Vec<(u32, u64)>,
+    pub(crate) reply: Reply,
+    pub(crate) _permit: OwnedSemaphorePermit,
+}
+
+/// A submission whose ids have been resolved.
+struct Accepted {
+    entries: Vec<Prepared>,
+    parts: PreparedParts,
+    duplicates: Vec<(u32, u64)>,
+    reply: Reply,
+    permit: OwnedSemaphorePermit,
+}
+
+pub(crate) struct Sequencer {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) reader: Reader,
+    pub(crate) ids: Ids,
+    pub(crate) head: Head,
+    pub(crate) tag_key: Digest,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The last readings of both clocks.
+    pub(crate) last_reading: (u64, Duration),
+    pub(crate) stop: Arc<Stop>,
+}
+
+impl Sequencer {
+    /// Works until the queue is closed or a write fails.
+    pub(crate) fn run(mut self, queue: &Receiver<Waiting>, signer: &SyncSender<Group>) {
+        while let Ok(first) = queue.recv() {
+            let mut bytes = first.submission.bytes;
+            let mut waiting = vec![first];
+            while bytes < GROUP_BYTES
+                && let Ok(next) = queue.try_recv()
+            {
+                bytes += next.submission.bytes;
+                waiting.push(next);
+            }
+            match self.seal(waiting) {
+                Ok(group) if group.outcomes.is_empty() => {}
+                Ok(group) => {
+                    if signer.send(group).is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    self.stop
+                        .because(format!("the store could not be written: {error}"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Seals all that waits. An error is final: what the store holds is then not known.
+    fn seal(&mut self, waiting: Vec<Waiting>) -> Result<Group, LedgerError> {
+        let recorded_at = match self.check_room().and_then(|()| self.read_clock()) {
+            Ok(recorded_at) => recorded_at,
+            Err(error) => {
+                refuse_all(waiting, &error);
+                return Ok(self.group(Vec::new(), Vec::new()));
+            }
+        };
+        let mut batch = Batch::new();
+        let accepted = self.accept(waiting, &mut batch)?;
+        let (headers, outcomes, packs) = self.assign(accepted, recorded_at);
+        if headers.is_empty() {
+            return Ok(self.group(headers, outcomes));
+        }
+        let (root, tiles) = self
+            .reader
+            .tree()
+            .append(headers.iter().map(|header| leaf_hash(header)));
+        for tile in tiles {
+            let key = tile_key(tile.level, tile.index).to_vec();
+            batch.put(Space::Tile, key, tile_value(&tile.hashes));
+        }
+        self.head.root = root;
+        self.head.recorded_at = recorded_at;
+        put_packs(&mut batch, packs, &outcomes, &headers, &self.head);
+        batch.put(Space::Meta, HEAD, self.head.encode(&self.tag_key));
+        self.store.commit(batch)?;
+        Ok(self.group(headers, outcomes))
+    }
+
+    fn group(&self, headers: Vec<[u8; Header::LEN]>, outcomes: Vec<Outcome>) -> Group {
+        Group {
+            headers,
+            head: self.head.clone(),
+            outcomes,
+        }
+    }
+
+    fn check_room(&self) -> Result<(), LedgerError> {
+        match self.store.free_bytes()? {
+            Some(free_bytes) if free_bytes < RESERVE_BYTES => Err(LedgerError::Full {
+                free_bytes,
+                reserve_bytes: RESERVE_BYTES,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// The time for the next entries: never before that of the last one, and never far ahead of what has passed.
+    fn read_clock(&mut self) -> Result<u64, LedgerError> {
+        let (last_wall, last_monotonic) = self.last_reading;
+        let (wall, monotonic) = (self.clock.unix_nanos(), self.clock.monotonic());
+        let passed = monotonic.saturating_sub(last_monotonic) + MAX_CLOCK_JUMP;
+        let limit = last_wall.saturating_add(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX));
+        if wall > limit {
+            let seconds = (wall - last_wall) / 1_000_000_000;
+            return Err(LedgerError::ClockJump { seconds });
+        }
+        self.last_reading = (wall, monotonic);
+        Ok(wall.max(self.head.recorded_at))
+    }
+
+    /// Resolves idempotency ids; answers those submissions that cannot be accepted.
+    fn accept(
+        &mut self,
+        waiting: Vec<Waiting>,
+        batch: &mut Batch,
+    ) -> Result<Vec<Accepted>, LedgerError> {
+        let submissions: Vec<&Submission> = waiting.iter().map(|w| &w.submission).collect();
+        let resolutions = self.ids.resolve(
+            &*self.store,
+            &self.reader,
+            &submissions,
+            self.head.size,
+            batch,
+        )?;
+        let mut accepted = Vec::with_capacity(waiting.len());
+        for (
+            Waiting {
+                submission,
+                reply,
+                permit,
+            },
+            resolution,
+        ) in waiting.into_iter().zip(resolutions)
+        {
+            let duplicates = match resolution {
+                Ok(duplicates) => duplicates,
+                Err(error) => {
+                    // A client that has gone needs no answer.
+                    let _ = reply.send(Err(error));
+                    continue;
+                }
+            };
+            let Submission {
+                mut entries,
+                mut parts,
+                ..
+            } = submission;
+            if !duplicates.is_empty() {
+                let mut index = 0;
+                entries.retain(|_| {
+                    index += 1;
+                    duplicates
+                        .binary_search_by_key(&(index - 1), |(i, _)| *i)
+                        .is_err()
+                });
+                parts = PreparedParts::of(&entries);
+            }
+            accepted.push(Accepted {
+                entries,
+                parts,
+                duplicates,
+                reply,
+                permit,
+            });
+        }
+        Ok(accepted)
+    }
+
+    /// Gives every new entry its place in the order.
+    fn assign(
+        &mut self,
+        accepted: Vec<Accepted>,
+        recorded_at: u64,
+    ) -> (Vec<[u8; Header::LEN]>, Vec<Outcome>, Vec<EncodedParts>) {
+        let mut headers = Vec::new();
+        let mut outcomes = Vec::with_capacity(accepted.len());
+        let mut packs = Packs::default();
+        for Accepted {
+            entries,
+            parts,
+            duplicates,
+            reply,
+            permit,
+        } in accepted
+        {
+            packs.add(parts);
+            let (first_seq, previous) = (self.head.size, self.head.chain);
+            for entry in &entries {
+                let header = Header {
+                    kind: entry.record.kind,
+                    actor_signature: entry.record.actor_signature,
+                    seq: self.head.size,
+                    recorded_at,
+                    body_hash: entry.record.body_hash,
+                    prev: self.head.chain,
+                }
+                .encode();
+                self.head.chain = chain_hash(&header);
+                self.head.size += 1;
+                headers.push(header);
+            }
+            outcomes.push(Outcome {
+                first_seq,
+                recorded_at,
+                previous,
+                entries,
+                duplicates,
+                reply,
+                _permit: permit,
+            });
+        }
+        (headers, outcomes, packs.finish())
+    }
+}
+
+/// Adds the packs of a group's entries to `batch`.
+fn put_packs(
+    batch: &mut Batch,
+    packs: Vec<EncodedParts>,
+    outcomes: &[Outcome],
+    headers: &[[u8; Header::LEN]],
+    head: &Head,
+) {
+    let records = outcomes
+        .iter()
+        .flat_map(|outcome| &outcome.entries)
+        .map(|entry| &entry.record);
+    let mut records: VecDeque<&Record> = records.collect();
+    let mut headers = headers.iter();
+    let mut first_seq = head.size - records.len() as u64;
+    for pack in packs {
+        let Some(prev) = headers
+            .as_slice()
+            .first()
+            .and_then(|header| header.last_chunk())
+        else {
+            return;
+        };
+        let records: Vec<&Record> = records.drain(..pack.entries.min(records.len())).collect();
+        let key = seq_key(first_seq).to_vec();
+        headers.by_ref().take(records.len()).for_each(drop);
+        first_seq += records.len() as u64;
+        let (entries, erasable) = pack.into_values(head.recorded_at, prev, &records);
+        batch.put(Space::Entry, key.clone(), entries);
+        if let Some(erasable) = erasable {
+            batch.put(Space::Detail, key, erasable);
+        }
+    }
+}
+
+/// Puts submissions into packs, small ones together.
+#[derive(Default)]
+struct Packs {
+    closed: Vec<EncodedParts>,
+    open: Parts,
+}
+
+impl Packs {
+    fn add(&mut self, parts: PreparedParts) {
+        match parts {
+            PreparedParts::Loose(parts) => {
+                if !self.open.has_room_for(&parts) {
+                    self.close();
+                }
+                self.open.append(&parts);
+            }
+            PreparedParts::Packed(packs) => {
+                self.close();
+                self.closed.extend(packs);
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if !self.open.is_empty() {
+            self.closed.push(std::mem::take(&mut self.open).leave_raw());
+        }
+    }
+
+    fn finish(mut self) -> Vec<EncodedParts> {
+        self.close();
+        self.closed
+    }
+}
+
+fn refuse_all(waiting: Vec<Waiting>, error: &LedgerError) {
+    for Waiting { reply, .. } in waiting {
+        let same = match error {
+            LedgerError::Full {
+                free_bytes,
+                reserve_bytes,
+            } => LedgerError::Full {
+                free_bytes: *free_bytes,
+                reserve_bytes: *reserve_bytes,
+            },
+            LedgerError::ClockJump { seconds } => LedgerError::ClockJump { seconds: *seconds },
+            other => LedgerError::Stopped(other.to_string()),
+        };
+        // A client that has gone needs no answer.
+        let _ = reply.send(Err(same));
+    }
+}

@@ -1,0 +1,153 @@
+//! The signer: signs consistent extensions of what it last signed, and nothing else.
+//!
+//! It folds the headers of every group that is durable in the store into the frontier of the last anchored checkpoint,
+//! hashing them anew, and compares the root with the one that was stored. Then it signs, syncs the anchor, publishes, and
+//! acknowledges. All groups that are durable by then share one checkpoint.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::anchor::Anchor;
+use super::error::LedgerError;
+use super::published::{Publication, Published};
+use super::sequencer::{Group, Outcome};
+use super::stop::Stop;
+use super::submission::Appended;
+use crate::entry::Digest;
+use crate::merkle::{Frontier, leaf_hash};
+use crate::note::{Checkpoint, SignedCheckpoint, SignerKey};
+use crate::store::Slots;
+
+pub(crate) struct Signer {
+    pub(crate) origin: String,
+    pub(crate) key: SignerKey,
+    pub(crate) slots: Box<dyn Slots>,
+    pub(crate) anchor: Anchor,
+    pub(crate) publication: Arc<Publication>,
+    pub(crate) stop: Arc<Stop>,
+}
+
+impl Signer {
+    /// Works until the sequencer has gone or something fails.
+    pub(crate) fn run(mut self, groups: &Receiver<Group>) {
+        while let Ok(first) = groups.recv() {
+            let mut durable = vec![first];
+            durable.extend(groups.try_iter());
+            match self.sign(&durable) {
+                Ok(published) => {
+                    let outcomes = durable.into_iter().flat_map(|group| group.outcomes);
+                    outcomes.for_each(|outcome| outcome.acknowledge(&published));
+                }
+                Err(error) => {
+                    self.stop.because(error.to_string());
+                    return;
+                }
+            }
+        }
+    }
+
+    fn sign(&mut self, groups: &[Group]) -> Result<Arc<Published>, LedgerError> {
+        let mut frontier = self.anchor.frontier.clone();
+        for group in groups {
+            group
+                .headers
+                .iter()
+                .for_each(|header| frontier.push(leaf_hash(header)));
+            if frontier.root() != group.head.root || frontier.size() != group.head.size {
+                let what = "the headers of a group do not fold to the root that was stored with it";
+                return Err(LedgerError::Stopped(what.into()));
+            }
+        }
+        let Some(last) = groups
+            .last()
+            .filter(|_| frontier.size() > self.anchor.frontier.size())
+        else {
+            return Ok(self.publication.newest());
+        };
+        self.advance(frontier, last.head.recorded_at, last.head.chain)
+    }
+
+    /// Signs and anchors the tree of `frontier`.
+    pub(crate) fn advance(
+        &mut self,
+        frontier: Frontier,
+        recorded_at: u64,
+        chain: Digest,
+    ) -> Result<Arc<Published>, LedgerError> {
+        let (anchor, published) = sign_next(
+            &self.origin,
+            &self.key,
+            self.anchor.generation.saturating_add(1),
+            frontier,
+            recorded_at,
+            chain,
+        );
+        anchor.write(&mut *self.slots)?;
+        self.anchor = anchor;
+        self.publication.publish(Arc::clone(&published));
+        Ok(published)
+    }
+}
+
+/// Makes the anchor of a tree, which is not durable yet.
+pub(crate) fn sign_next(
+    origin: &str,
+    key: &SignerKey,
+    generation: u64,
+    frontier: Frontier,
+    recorded_at: u64,
+    chain: Digest,
+) -> (Anchor, Arc<Published>) {
+    let checkpoint = Checkpoint {
+        origin: origin.to_string(),
+        size: frontier.size(),
+        root: frontier.root(),
+        extensions: Vec::new(),
+    };
+    let note = SignedCheckpoint::sign(&checkpoint, key);
+    let published = Arc::new(Published {
+        checkpoint,
+        note: note.clone(),
+    });
+    (
+        Anchor {
+            generation,
+            recorded_at,
+            chain,
+            frontier,
+            checkpoint: note,
+        },
+        published,
+    )
+}
+
+impl Outcome {
+    fn acknowledge(self, published: &Arc<Published>) {
+        let mut envelopes: Vec<_> = self
+            .entries
+            .iter()
+            .map(|entry| entry.envelope.clone())
+            .collect();
+        if envelopes
+            .windows(2)
+            .all(|pair| matches!(pair, [a, b] if a == b))
+        {
+            envelopes.truncate(1);
+        }
+        let appended = Appended {
+            first_seq: self.first_seq,
+            recorded_at: self.recorded_at,
+            previous: self.previous,
+            envelopes,
+            seeds: self
+                .entries
+                .iter()
+                .map(|entry| entry.record.seed.0)
+                .collect(),
+            duplicates: self.duplicates,
+            published: Arc::clone(published),
+        };
+        // A client that has gone needs no answer.
+        let _ = self.reply.send(Ok(appended));
+    }
+}

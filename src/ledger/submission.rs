@@ -1,0 +1,223 @@
+//! What a handler prepares before the order is known: salts, commitments and compressed parts.
+
+use bytes::Bytes;
+use prost::Message;
+use tokio::sync::oneshot;
+
+use super::error::LedgerError;
+use super::pack::{EncodedParts, Parts, Record};
+use super::ports::Entropy;
+use super::published::Published;
+use crate::entry::parts::{body_hash, commitment};
+use crate::entry::{CheckedEvent, Digest, Invalid, Kind, Salts, Seed, Tag, signature, v1};
+use std::sync::Arc;
+
+/// Events of one submitter, ready to be sealed together.
+pub struct Submission {
+    pub(crate) submitter: v1::Submitter,
+    pub(crate) entries: Vec<Prepared>,
+    pub(crate) parts: PreparedParts,
+    /// Roughly what it occupies in memory.
+    pub(crate) bytes: usize,
+}
+
+/// The parts of a submission's entries.
+pub(crate) enum PreparedParts {
+    /// Small: the sequencer puts several submissions into one pack.
+    Loose(Parts),
+    /// Packs of their own.
+    Packed(Vec<EncodedParts>),
+}
+
+/// One event, ready to be sealed.
+pub(crate) struct Prepared {
+    pub(crate) record: Record,
+    pub(crate) idempotency_id: Bytes,
+    pub(crate) envelope: Bytes,
+    /// The parts 2 to 6, as the client sent them.
+    pub(crate) parts: Vec<(Tag, Bytes)>,
+}
+
+impl Prepared {
+    /// All parts in order, the envelope first.
+    pub(crate) fn all_parts(&self) -> impl Iterator<Item = (Tag, &[u8])> + Clone {
+        let envelope = std::iter::once((Tag::Envelope, self.envelope.as_ref()));
+        envelope.chain(self.parts.iter().map(|(tag, bytes)| (*tag, bytes.as_ref())))
+    }
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// The seq of the first new entry, when there is one.
+    pub first_seq: u64,
+    /// The ledger's time of the new entries, nanoseconds since 1970, UTC.
+    pub recorded_at: u64,
+    /// Chain hash of the entry before the first new one.
+    pub previous: Digest,
+    /// The envelopes of the new entries: one that they share, or one for each.
+    pub envelopes: Vec<Bytes>,
+    /// The seeds of the new entries.
+    pub seeds: Vec<[u8; 32]>,
+    /// Events that were there already: index in the submission, and seq.
+    pub duplicates: Vec<(u32, u64)>,
+    /// The checkpoint that covers the new entries and the duplicates.
+    pub published: Arc<Published>,
+}
+
+/// Where the outcome of a submission goes.
+pub(crate) type Reply = oneshot::Sender<Result<Appended, LedgerError>>;
+
+impl Submission {
+    /// Prepares `events`, sent under `envelope`, for the ledger `origin`.
+    pub(crate) fn prepare(
+        events: Vec<CheckedEvent>,
+        envelope: &v1::Envelope,
+        origin: &str,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, LedgerError> {
+        let mut seeds = vec![[0; 32]; events.len()];
+        entropy
+            .fill(seeds.as_flattened_mut())
+            .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
+        let shared = Bytes::from(envelope.encode_to_vec());
+        let mut entries = Vec::with_capacity(events.len());
+        for (index, (event, seed)) in events.into_iter().zip(seeds).enumerate() {
+            let prepared = Prepared::new(event, Seed(seed), envelope, &shared, origin)
+                .map_err(|invalid| LedgerError::Invalid { index, invalid })?;
+            entries.push(prepared);
+        }
+        Ok(Self::of(
+            envelope.submitter.clone().unwrap_or_default(),
+            entries,
+        ))
+    }
+
+    /// One act of the ledger itself.
+    pub(crate) fn act(
+        what: &v1::What,
+        context: &v1::Context,
+        envelope: &v1::Envelope,
+        seed: Seed,
+    ) -> Self {
+        let parts = vec![
+            (Tag::What, Bytes::from(what.encode_to_vec())),
+            (Tag::Context, Bytes::from(context.encode_to_vec())),
+        ];
+        let envelope_bytes = Bytes::from(envelope.encode_to_vec());
+        let prepared = Prepared::seal(Kind::Act, false, seed, envelope_bytes, parts, Bytes::new());
+        Self::of(
+            envelope.submitter.clone().unwrap_or_default(),
+            vec![prepared],
+        )
+    }
+
+    fn of(submitter: v1::Submitter, entries: Vec<Prepared>) -> Self {
+        let parts = PreparedParts::of(&entries);
+        let sealed: usize = entries
+            .iter()
+            .flat_map(Prepared::all_parts)
+            .map(|(_, b)| b.len())
+            .sum();
+        // The parts lie in memory twice: as received and as packed.
+        let bytes = 2 * sealed + entries.len() * 256;
+        Self {
+            submitter,
+            entries,
+            parts,
+            bytes,
+        }
+    }
+}
+
+impl PreparedParts {
+    pub(crate) fn of(entries: &[Prepared]) -> Self {
+        let mut packs = Vec::new();
+        let mut open = Parts::default();
+        for entry in entries {
+            open.push(entry.all_parts());
+            if open.is_full() {
+                packs.push(std::mem::take(&mut open).compress());
+            }
+        }
+        if packs.is_empty() {
+            return Self::Loose(open);
+        }
+        if !open.is_empty() {
+            packs.push(open.compress());
+        }
+        Self::Packed(packs)
+    }
+}
+
+impl Prepared {
+    fn new(
+        event: CheckedEvent,
+        seed: Seed,
+        envelope: &v1::Envelope,
+        shared: &Bytes,
+        origin: &str,
+    ) -> Result<Self, Invalid> {
+        let CheckedEvent {
+            parts,
+            actor_signature,
+            idempotency_id,
+        } = event;
+        let Some(actor_signature) = actor_signature else {
+            let envelope = shared.clone();
+            return Ok(Self::seal(
+                Kind::Event,
+                false,
+                seed,
+                envelope,
+                parts,
+                idempotency_id,
+            ));
+        };
+        let signed: Vec<(Tag, &[u8])> = parts.iter().map(|(tag, b)| (*tag, b.as_ref())).collect();
+        let seed = signature::verify(&actor_signature, origin, &signed)
+            .map_err(|problem| Invalid::new("actor_signature", problem))?;
+        let envelope = v1::Envelope {
+            actor_signature: Some(actor_signature),
+            ..envelope.clone()
+        };
+        let envelope = Bytes::from(envelope.encode_to_vec());
+        Ok(Self::seal(
+            Kind::Event,
+            true,
+            seed,
+            envelope,
+            parts,
+            idempotency_id,
+        ))
+    }
+
+    fn seal(
+        kind: Kind,
+        actor_signature: bool,
+        seed: Seed,
+        envelope: Bytes,
+        parts: Vec<(Tag, Bytes)>,
+        idempotency_id: Bytes,
+    ) -> Self {
+        let salts = Salts::derive(&seed);
+        let envelope_commitment = commitment(&salts.of(Tag::Envelope), &envelope);
+        let commitments = parts
+            .iter()
+            .map(|(tag, bytes)| (*tag, commitment(&salts.of(*tag), bytes)));
+        let body_hash =
+            body_hash(std::iter::once((Tag::Envelope, envelope_commitment)).chain(commitments));
+        let record = Record {
+            kind,
+            actor_signature,
+            body_hash,
+            seed,
+        };
+        Self {
+            record,
+            idempotency_id,
+            envelope,
+            parts,
+        }
+    }
+}
