@@ -24,3 +24,10 @@ mod store_files;
 mod store_memory;
 #[cfg(feature = "server")]
 mod store_rocks;
+mod note_checkpoint;
+mod note_golden;
+mod note_keys;
+mod note_policy;
+mod note_proof;
+mod note_rotation;
+mod note_signed;
