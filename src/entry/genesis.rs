@@ -8,7 +8,7 @@ use prost::Message;
 use super::canonical::check;
 use super::invalid::{Invalid, Problem};
 use super::{Digest, schema, v1};
-use crate::note::{VerifierKey, check_origin};
+use crate::note::{VerifierKey, check_name};
 
 /// The format of entries that this crate writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -53,7 +53,7 @@ impl Genesis {
         let descriptor = v1::Genesis::decode(encoded)
             .map_err(|_| Invalid::new("", Problem::NotCanonical("it cannot be decoded")))?;
         let origin_problem = |error| Problem::BadName(format!("is not an origin: {error}"));
-        check_origin(&descriptor.origin).map_err(|e| Invalid::new("origin", origin_problem(e)))?;
+        check_name(&descriptor.origin).map_err(|e| Invalid::new("origin", origin_problem(e)))?;
         let verifier_key = descriptor
             .verifier_key
             .parse::<VerifierKey>()
@@ -72,7 +72,7 @@ impl Genesis {
             ));
         }
         if let Some(predecessor) = &descriptor.predecessor {
-            check_origin(&predecessor.origin)
+            check_name(&predecessor.origin)
                 .map_err(|e| Invalid::new("predecessor.origin", origin_problem(e)))?;
             if predecessor.origin == descriptor.origin {
                 let problem = Problem::BadName("is the ledger's own origin".into());

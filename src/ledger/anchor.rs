@@ -19,7 +19,7 @@
 use super::error::{LedgerError, Refusal};
 use crate::entry::Digest;
 use crate::merkle::Frontier;
-use crate::note::{Checkpoint, SignedCheckpoint, VerifierKey};
+use crate::note::{Checkpoint, VerifierKey};
 use crate::store::Slots;
 
 /// Size of a slot in bytes.
@@ -124,9 +124,9 @@ impl Anchor {
             found,
             expected: format!("one of {origin}, signed by {key}"),
         };
-        let checkpoint = SignedCheckpoint::open(&self.checkpoint, origin, key)
+        let checkpoint = Checkpoint::open(&self.checkpoint, origin, key)
             .map_err(|error| other(error.to_string()))?;
-        if checkpoint.root != self.frontier.root() || checkpoint.size != self.frontier.size() {
+        if *checkpoint.root() != self.frontier.root() || checkpoint.size() != self.frontier.size() {
             return Err(Refusal::AnchorDamaged("its frontier is of another tree".into()).into());
         }
         Ok(checkpoint)

@@ -26,7 +26,8 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::{Semaphore, oneshot, watch};
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub use anchor::SLOT_BYTES;
 pub use error::{Damage, Existing, LedgerError, Refusal};
@@ -38,7 +39,7 @@ pub use reader::SealedEntry;
 pub use submission::{Appended, Submission};
 
 use crate::entry::genesis::Genesis;
-use crate::entry::{CheckedEvent, MAX_BATCH_EVENTS, Seed, v1};
+use crate::entry::{CheckedEvent, Header, MAX_BATCH_EVENTS, Seed, v1};
 use crate::merkle::{self, Hash};
 use crate::note::SignerKey;
 use crate::store::Direction;
@@ -48,7 +49,7 @@ use published::Publication;
 use reader::Reader;
 use sequencer::{Sequencer, Waiting};
 use signer::Signer;
-use stop::Stop;
+use stop::{Stop, StopOnPanic};
 
 /// Bytes that may wait to be sealed.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -133,8 +134,8 @@ impl Ledger {
         let (queue, waiting) = mpsc::channel();
         let (groups, durable) = mpsc::sync_channel(UNSIGNED_GROUPS);
         let threads = vec![
-            spawn("sequencer", move || sequencer.run(&waiting, &groups))?,
-            spawn("signer", move || signer.run(&durable))?,
+            spawn("sequencer", &stop, move || sequencer.run(&waiting, &groups))?,
+            spawn("signer", &stop, move || signer.run(&durable))?,
         ];
         let ledger = Self {
             genesis,
@@ -178,15 +179,7 @@ impl Ledger {
 
     /// Appends a submission, all or nothing. When this returns, it is durable and covered by a signed checkpoint.
     pub async fn append(&self, submission: Submission) -> Result<Appended, LedgerError> {
-        let outcome = self.submit(submission)?;
-        outcome.await.unwrap_or_else(|_| Err(self.stopped()))
-    }
-
-    fn submit(
-        &self,
-        submission: Submission,
-    ) -> Result<oneshot::Receiver<Result<Appended, LedgerError>>, LedgerError> {
-        let permits = u32::try_from(submission.bytes / PERMIT_BYTES + 1).unwrap_or(u32::MAX);
+        let permits = submission.permits();
         let permit = Arc::clone(&self.permits)
             .try_acquire_many_owned(permits)
             .map_err(|_| {
@@ -195,6 +188,27 @@ impl Ledger {
                     queued_bytes: waiting * PERMIT_BYTES,
                 }
             })?;
+        let outcome = self.submit(submission, permit)?;
+        outcome.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// Like [`append`](Self::append), but waits for room in the queue. For senders who send no more until it returns.
+    pub async fn append_when_there_is_room(
+        &self,
+        submission: Submission,
+    ) -> Result<Appended, LedgerError> {
+        let permits = Arc::clone(&self.permits)
+            .acquire_many_owned(submission.permits())
+            .await;
+        let outcome = self.submit(submission, permits.map_err(|_| self.stopped())?)?;
+        outcome.await.unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    fn submit(
+        &self,
+        submission: Submission,
+        permit: OwnedSemaphorePermit,
+    ) -> Result<oneshot::Receiver<Result<Appended, LedgerError>>, LedgerError> {
         let (reply, outcome) = oneshot::channel();
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let queue = queue.as_ref().ok_or_else(|| self.stopped())?;
@@ -234,6 +248,12 @@ impl Ledger {
             self.check_below_end("seq", last, self.published().size())?;
         }
         self.reader.next_entries(range, direction)
+    }
+
+    /// What a receipt for the entry `seq` needs: its header, its envelope and its seed.
+    pub fn receipt_material(&self, seq: u64) -> Result<(Header, Bytes, Seed), LedgerError> {
+        self.check_below_end("seq", seq, self.published().size())?;
+        self.reader.receipt_material(seq)
     }
 
     /// The first seq below `size` whose entry was recorded at `time` (nanoseconds since 1970, UTC) or later; `size` when
@@ -290,9 +310,8 @@ impl Ledger {
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            if thread.join().is_err() {
-                self.stop.because("a thread of the ledger panicked".into());
-            }
+            // What a panic means has been said by its guard.
+            let _ = thread.join();
         }
     }
 
@@ -331,7 +350,9 @@ impl Ledger {
         self.entropy
             .fill(&mut seed)
             .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
-        let outcome = self.submit(Submission::act(&what, &context, &envelope, Seed(seed)))?;
+        let act = Submission::act(&what, &context, &envelope, Seed(seed));
+        let permit = Arc::clone(&self.permits).try_acquire_many_owned(act.permits());
+        let outcome = self.submit(act, permit.map_err(|_| self.stopped())?)?;
         outcome
             .blocking_recv()
             .unwrap_or_else(|_| Err(self.stopped()))
@@ -374,9 +395,26 @@ impl Drop for Ledger {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LedgerError> {
+impl Submission {
+    /// Its share of the queue; never more than all of it.
+    fn permits(&self) -> u32 {
+        let permits = (self.bytes / PERMIT_BYTES + 1).min(QUEUE_BYTES / PERMIT_BYTES);
+        u32::try_from(permits).unwrap_or(u32::MAX)
+    }
+}
+
+fn spawn(
+    name: &str,
+    stop: &Arc<Stop>,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, LedgerError> {
+    let guard = StopOnPanic(Arc::clone(stop));
+    let guarded = move || {
+        let _guard = guard;
+        work();
+    };
     std::thread::Builder::new()
         .name(name.into())
-        .spawn(work)
+        .spawn(guarded)
         .map_err(|error| LedgerError::Stopped(format!("no thread: {error}")))
 }

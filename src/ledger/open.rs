@@ -77,7 +77,7 @@ pub fn init(
     batch.put(Space::Meta, HEAD, head.encode(&tag_key));
     store.commit(batch)?;
     store.flush()?;
-    let (anchor, _) = sign_next(origin, key, 0, Frontier::new(), 0, genesis.hash());
+    let (anchor, _) = sign_next(origin, key, 0, Frontier::new(), 0, genesis.hash())?;
     anchor.write(&mut *slots)?;
     Ok(genesis)
 }
@@ -135,7 +135,7 @@ pub(crate) fn open(
                 frontier,
                 head.recorded_at,
                 head.chain,
-            );
+            )?;
             anchor.write(&mut *slots)?;
             anchor
         }
@@ -233,17 +233,21 @@ fn check_head(
     let start = match anchor {
         Some(anchor) => {
             let signed = anchor.open(origin, &key.verifier())?;
-            if head.size < signed.size {
+            if head.size < signed.size() {
                 return Err(Refusal::Behind {
                     size: head.size,
-                    anchored: signed.size,
+                    anchored: signed.size(),
                 }
                 .into());
             }
             let tree = load_tree(store, head.size)?;
-            if root_at(&tree, signed.size).map_err(|e| prove_error(e, signed.size))? != signed.root
+            if root_at(&tree, signed.size()).map_err(|e| prove_error(e, signed.size()))?
+                != *signed.root()
             {
-                return Err(Refusal::Fork { size: signed.size }.into());
+                return Err(Refusal::Fork {
+                    size: signed.size(),
+                }
+                .into());
             }
             Start {
                 frontier: anchor.frontier.clone(),

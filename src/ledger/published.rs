@@ -18,7 +18,7 @@ pub struct Published {
 impl Published {
     /// Entries covered.
     pub fn size(&self) -> u64 {
-        self.checkpoint.size
+        self.checkpoint.size()
     }
 }
 

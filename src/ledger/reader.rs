@@ -10,7 +10,7 @@ use super::keys::{key_seq, seq_key};
 use super::pack::{Pack, decode_erasable};
 use super::tree::Tree;
 use crate::entry::body::Body;
-use crate::entry::{Header, Tag};
+use crate::entry::{Header, Seed, Tag};
 use crate::merkle::NodeReader;
 use crate::store::{Direction, KeyRange, Read, Space};
 
@@ -58,6 +58,21 @@ impl Reader {
         Ok(parts
             .filter_map(|(tag, _)| Some((*tag, entry.body.disclosed(*tag)?.clone())))
             .collect())
+    }
+
+    /// The header, the envelope and the seed of the entry `seq`.
+    pub(crate) fn receipt_material(&self, seq: u64) -> Result<(Header, Bytes, Seed), LedgerError> {
+        let damaged = || LedgerError::Damaged(Damage::at(seq, "its envelope is missing"));
+        let pack = pack_with(&*self.store, seq)?;
+        let index = usize::try_from(seq - pack.first_seq).map_err(|_| damaged())?;
+        let record = pack.records.get(index).ok_or_else(damaged)?;
+        let entry = self.entry(seq)?;
+        let envelope = entry
+            .body
+            .disclosed(Tag::Envelope)
+            .ok_or_else(damaged)?
+            .clone();
+        Ok((entry.header, envelope, record.seed.clone()))
     }
 
     /// The next entries of `range`, from the end that `direction` says: those of one pack.

@@ -15,7 +15,7 @@ use super::stop::Stop;
 use super::submission::Appended;
 use crate::entry::Digest;
 use crate::merkle::{Frontier, leaf_hash};
-use crate::note::{Checkpoint, SignedCheckpoint, SignerKey};
+use crate::note::{Checkpoint, SignerKey};
 use crate::store::Slots;
 
 pub(crate) struct Signer {
@@ -81,7 +81,7 @@ impl Signer {
             frontier,
             recorded_at,
             chain,
-        );
+        )?;
         anchor.write(&mut *self.slots)?;
         self.anchor = anchor;
         self.publication.publish(Arc::clone(&published));
@@ -97,28 +97,22 @@ pub(crate) fn sign_next(
     frontier: Frontier,
     recorded_at: u64,
     chain: Digest,
-) -> (Anchor, Arc<Published>) {
-    let checkpoint = Checkpoint {
-        origin: origin.to_string(),
-        size: frontier.size(),
-        root: frontier.root(),
-        extensions: Vec::new(),
-    };
-    let note = SignedCheckpoint::sign(&checkpoint, key);
+) -> Result<(Anchor, Arc<Published>), LedgerError> {
+    let checkpoint = Checkpoint::new(origin, frontier.size(), frontier.root())
+        .map_err(|error| LedgerError::Stopped(error.to_string()))?;
+    let note = checkpoint.sign(key);
     let published = Arc::new(Published {
         checkpoint,
         note: note.clone(),
     });
-    (
-        Anchor {
-            generation,
-            recorded_at,
-            chain,
-            frontier,
-            checkpoint: note,
-        },
-        published,
-    )
+    let anchor = Anchor {
+        generation,
+        recorded_at,
+        chain,
+        frontier,
+        checkpoint: note,
+    };
+    Ok((anchor, published))
 }
 
 impl Outcome {

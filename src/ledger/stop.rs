@@ -33,3 +33,14 @@ impl Stop {
         self.reason.subscribe()
     }
 }
+
+/// Stops the ledger when the thread that holds it panics.
+pub(crate) struct StopOnPanic(pub(crate) std::sync::Arc<Stop>);
+
+impl Drop for StopOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.because("a thread of the ledger panicked".into());
+        }
+    }
+}

@@ -171,6 +171,24 @@ fn an_overwritten_value_comes_back_with_the_batch_that_is_lost() {
 }
 
 #[test]
+fn batches_are_lost_from_the_newest_on() {
+    let mut outcomes = [false; 3];
+    for seed in 0..64 {
+        let disk = MemoryDisk::new();
+        drop(disk.create_store().unwrap());
+        for n in 0..2 {
+            disk.fail(Step::Commit, 1, Fault::Unsynced);
+            commit(&disk.open_store().unwrap(), n).unwrap_err();
+        }
+        disk.power_cut(seed);
+        let found = batches(&disk.open_store().unwrap());
+        assert!([0, 1].starts_with(&found), "{found:?}");
+        outcomes[found.len()] = true;
+    }
+    assert_eq!(outcomes, [true; 3]);
+}
+
+#[test]
 fn what_was_open_is_dead_after_a_power_cut() {
     let disk = MemoryDisk::new();
     let store = disk.create_store().unwrap();

@@ -44,6 +44,32 @@ pub(super) fn from_engine(dir: &Path, error: Error) -> StoreError {
     }
 }
 
+/// What `error` means while opening the store in `dir`, whose write-ahead logs are `logs`: where the
+/// engine names no file, it was replaying these.
+pub(super) fn from_opening(dir: &Path, logs: &[String], error: Error) -> StoreError {
+    match from_engine(dir, error) {
+        StoreError::Damaged { what, file: None } => StoreError::Damaged {
+            file: missing_log(&what).or_else(|| match logs {
+                [log] => Some(log.clone()),
+                _ => None,
+            }),
+            what: format!(
+                "{what}, in {} with write-ahead log {}",
+                dir.display(),
+                logs.join(", ")
+            ),
+        },
+        error => error,
+    }
+}
+
+/// The log that the engine misses, which it gives by number only.
+fn missing_log(text: &str) -> Option<String> {
+    let (_, number) = text.split_once("Missing WAL with log number: ")?;
+    let number: u64 = number.trim_end_matches('.').parse().ok()?;
+    Some(format!("{number:06}.log"))
+}
+
 fn damaged(what: String) -> StoreError {
     let file = file_name(&what).map(str::to_owned);
     StoreError::Damaged { what, file }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use rocksdb::{DB, FlushOptions, Snapshot, WriteBatch, WriteOptions};
 
-use self::errors::{from_engine, is_store_file};
+use self::errors::{from_engine, from_opening, is_store_file};
 use self::view::{View, family};
 use super::files::{create_dir_durably, sync_dir};
 use super::{
@@ -77,12 +77,15 @@ impl RocksStore {
     /// [`StoreError::Damaged`] when a file is missing, has another length than it should, or the log
     /// or the table of files fails its checksums.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        check_presence(dir)?;
-        let engine = |error| from_engine(dir, error);
+        let logs = existing_logs(dir)?;
+        let engine = |error| from_opening(dir, &logs, error);
         let options = settings::database().map_err(engine)?;
         let families = settings::families().map_err(engine)?;
         let db = DB::open_cf_descriptors(&options, dir, families).map_err(engine)?;
+        // A compaction may begin at once, and must not delete a table between listing and look.
+        db.disable_file_deletions().map_err(engine)?;
         check_tables(&db)?;
+        db.enable_file_deletions().map_err(engine)?;
         Ok(Self {
             db,
             poisoned: AtomicBool::new(false),
@@ -94,8 +97,8 @@ impl RocksStore {
     ///
     /// What the write-ahead log holds is replayed into memory.
     pub fn open_read_only(dir: &Path) -> Result<RocksReader, StoreError> {
-        check_presence(dir)?;
-        let engine = |error| from_engine(dir, error);
+        let logs = existing_logs(dir)?;
+        let engine = |error| from_opening(dir, &logs, error);
         let options = settings::database().map_err(engine)?;
         let families = settings::families().map_err(engine)?;
         let db =
@@ -216,17 +219,18 @@ read_through_view!(RocksStore);
 read_through_view!(RocksReader);
 read_through_view!(RocksSnapshot<'_>);
 
-/// Refuses a directory without a store before the engine sees it: opening would leave files of its
-/// own there.
-fn check_presence(dir: &Path) -> Result<(), StoreError> {
-    let files = store_files(dir)?;
+/// The write-ahead logs of the store in `dir`. Refuses a directory without a store before the engine
+/// sees it: opening would leave files of its own there.
+fn existing_logs(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let mut files = store_files(dir)?;
     if files.is_empty() {
         return Err(StoreError::Missing {
             path: dir.to_owned(),
         });
     }
     if files.iter().any(|name| name == "CURRENT") {
-        return Ok(());
+        files.retain(|name| name.strip_suffix(".log").is_some());
+        return Ok(files);
     }
     Err(StoreError::Damaged {
         what: format!("{} holds files of a store but not CURRENT", dir.display()),

@@ -1,8 +1,7 @@
 //! How the engine is set up, and why.
 //!
-//! Memory is bounded whatever the length of history: memtables (64 MiB at the very most, while one
-//! is written out), the block cache, which also holds all indexes and filters, and what one flush
-//! and one compaction buffer.
+//! Memory is bounded whatever the length of history: memtables, the block cache, which also holds
+//! all indexes and filters, and what one flush and one compaction buffer.
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompactionStyle,
