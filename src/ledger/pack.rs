@@ -81,10 +81,6 @@ impl Parts {
         self.has_erasable |= other.has_erasable;
     }
 
-    pub(crate) fn entries(&self) -> usize {
-        self.entries
-    }
-
     pub(crate) fn is_empty(&self) -> bool {
         self.entries == 0
     }

@@ -1,1 +1,116 @@
 //! gRPC, identity and limits.
+//!
+//! Every request passes the [`identity`] interceptor before a handler sees it; a handler checks, calls the ledger and
+//! turns what comes back into messages. What the server needs from outside, listener and shutdown included, is given to
+//! [`serve`], so that tests bind any port and stop when they like.
+
+mod append;
+pub mod identity;
+mod limits;
+mod read;
+mod receipt;
+mod rpc;
+mod status;
+mod wire;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+
+pub use identity::{Authentication, Token, TokenError};
+
+use crate::ledger::Ledger;
+use identity::Authenticator;
+use rpc::Rpc;
+use wire::ledger_service_server::LedgerServiceServer;
+
+/// Certificates in PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// The server's certificate, followed by its chain.
+    pub certificate: Vec<u8>,
+    /// Its private key.
+    pub key: Vec<u8>,
+    /// The authorities whose client certificates are accepted; none are asked for without.
+    pub client_authorities: Option<Vec<u8>>,
+}
+
+/// Why the server ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The certificates cannot be used, or the network failed.
+    #[error("serving: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The ledger stopped: what it had acknowledged is safe, and a restart recovers.
+    #[error("the ledger stopped: {0}")]
+    Stopped(String),
+    /// The descriptors for reflection cannot be read.
+    #[error("reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves `ledger` until `shutdown` completes or the ledger stops. Requests under way are answered first.
+pub async fn serve(
+    ledger: Arc<Ledger>,
+    listener: TcpListener,
+    authentication: Authentication,
+    tls: Option<Tls>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<LedgerServiceServer<Rpc>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+        .build_v1()?;
+    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(&ledger)))
+        .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
+        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    let service = InterceptedService::new(service, Authenticator::new(authentication));
+
+    let mut server = Server::builder();
+    if let Some(tls) = tls {
+        server = server.tls_config(tls_config(&tls))?;
+    }
+    let incoming = TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .with_keepalive(Some(Duration::from_secs(60)));
+    let stopped = async {
+        tokio::select! {
+            () = shutdown => None,
+            reason = ledger.stopped_because() => Some(reason),
+        }
+    };
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let signal = async {
+        // The receiver lives as long as the server.
+        let _ = end.send(stopped.await);
+    };
+    limits::harden(&mut server)
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(service)
+        .serve_with_incoming_shutdown(incoming, signal)
+        .await?;
+    match ended.await {
+        Ok(Some(reason)) => Err(ServeError::Stopped(reason)),
+        _ => Ok(()),
+    }
+}
+
+fn tls_config(tls: &Tls) -> ServerTlsConfig {
+    let config = ServerTlsConfig::new()
+        .identity(Identity::from_pem(&tls.certificate, &tls.key))
+        .timeout(limits::TLS_HANDSHAKE);
+    match &tls.client_authorities {
+        // Those who have no certificate may still have a token.
+        Some(authorities) => config
+            .client_ca_root(Certificate::from_pem(authorities))
+            .client_auth_optional(true),
+        None => config,
+    }
+}

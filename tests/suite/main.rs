@@ -16,6 +16,13 @@ mod merkle_refusals;
 mod merkle_support;
 mod merkle_tile;
 mod merkle_vectors;
+mod note_checkpoint;
+mod note_golden;
+mod note_keys;
+mod note_policy;
+mod note_proof;
+mod note_rotation;
+mod note_signed;
 #[cfg(feature = "server")]
 mod store_conformance;
 #[cfg(feature = "server")]
@@ -24,10 +31,3 @@ mod store_files;
 mod store_memory;
 #[cfg(feature = "server")]
 mod store_rocks;
-mod note_checkpoint;
-mod note_golden;
-mod note_keys;
-mod note_policy;
-mod note_proof;
-mod note_rotation;
-mod note_signed;

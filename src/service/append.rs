@@ -1,0 +1,252 @@
+//! Appending: one event, a batch, a stream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use super::identity::Caller;
+use super::limits::{STREAM_BUFFER, STREAM_CHUNK_BYTES};
+use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
+use super::{receipt, status};
+use crate::entry::{CheckedEvent, MAX_BATCH_EVENTS, v1};
+use crate::ledger::{Appended, Ledger, LedgerError};
+
+/// Appends one event.
+pub(super) async fn one(
+    ledger: &Ledger,
+    caller: &Caller,
+    request: AppendRequest,
+) -> Result<v1::AppendResponse, Status> {
+    check_level(request.ack_level)?;
+    let events = check(std::slice::from_ref(&request.event))?;
+    let appended = submit(ledger, caller, events).await?;
+    let receipts = receipt::of(ledger, appended).map_err(status::of)?;
+    let duplicate = receipts.new.is_none();
+    let original = receipts
+        .duplicates
+        .into_iter()
+        .next()
+        .and_then(|found| found.receipt);
+    Ok(v1::AppendResponse {
+        receipt: receipts.new.or(original),
+        duplicate,
+    })
+}
+
+/// Appends a batch, all or nothing.
+pub(super) async fn batch(
+    ledger: &Ledger,
+    caller: &Caller,
+    request: AppendBatchRequest,
+) -> Result<v1::AppendBatchResponse, Status> {
+    check_level(request.ack_level)?;
+    let count = request.events.len();
+    if count == 0 || count > MAX_BATCH_EVENTS {
+        let rule = format!("has {count} items, from 1 to {MAX_BATCH_EVENTS} are allowed");
+        return Err(status::bad_request("events", &rule));
+    }
+    let events = check(&request.events)?;
+    drop(request);
+    let appended = submit(ledger, caller, events).await?;
+    let receipts = receipt::of(ledger, appended).map_err(status::of)?;
+    Ok(v1::AppendBatchResponse {
+        receipt: receipts.new,
+        duplicates: receipts.duplicates,
+    })
+}
+
+/// Appends a stream: what has come while the events before were being sealed goes together.
+pub(super) fn stream(
+    ledger: Arc<Ledger>,
+    caller: Caller,
+    requests: Streaming<AppendStreamRequest>,
+) -> ReceiverStream<Result<v1::AppendStreamResponse, Status>> {
+    let (arrived, arriving) = mpsc::channel(MAX_BATCH_EVENTS);
+    let (answer, answers) = mpsc::channel(STREAM_BUFFER);
+    tokio::spawn(receive(requests, arrived));
+    tokio::spawn(async move {
+        if let Err(refusal) = seal_as_they_come(&ledger, &caller, arriving, &answer).await {
+            // A client that has gone needs no answer.
+            let _ = answer.send(Err(refusal)).await;
+        }
+    });
+    ReceiverStream::new(answers)
+}
+
+/// Hands on the events of a stream until it ends, breaks, or nobody takes them any more.
+async fn receive(
+    mut requests: Streaming<AppendStreamRequest>,
+    arrived: mpsc::Sender<Result<Bytes, Status>>,
+) {
+    while let Some(request) = requests.next().await {
+        let broken = request.is_err();
+        if arrived
+            .send(request.map(|request| request.event))
+            .await
+            .is_err()
+            || broken
+        {
+            return;
+        }
+    }
+}
+
+type Answers = mpsc::Sender<Result<v1::AppendStreamResponse, Status>>;
+
+async fn seal_as_they_come(
+    ledger: &Ledger,
+    caller: &Caller,
+    mut arriving: mpsc::Receiver<Result<Bytes, Status>>,
+    answer: &Answers,
+) -> Result<(), Status> {
+    let mut position = 0usize;
+    while let Some(first) = arriving.recv().await {
+        let (events, refusal) = take_chunk(first, &mut arriving, position);
+        if !events.is_empty() {
+            let count = seal_chunk(ledger, caller, events, position, answer).await?;
+            position = position.saturating_add(count);
+        }
+        if let Some(refusal) = refusal {
+            return Err(refusal);
+        }
+    }
+    Ok(())
+}
+
+/// The events that have arrived, up to a limit, and why the stream ends after them, if it does.
+fn take_chunk(
+    first: Result<Bytes, Status>,
+    arriving: &mut mpsc::Receiver<Result<Bytes, Status>>,
+    position: usize,
+) -> (Vec<CheckedEvent>, Option<Status>) {
+    let mut events = Vec::new();
+    let mut bytes = 0;
+    let mut next = Some(first);
+    while let Some(event) = next {
+        let event = match event {
+            Ok(event) => event,
+            Err(broken) => return (events, Some(broken)),
+        };
+        match CheckedEvent::check(&event) {
+            Ok(checked) => events.push(checked),
+            Err(invalid) => {
+                let index = position.saturating_add(events.len());
+                return (events, Some(status::invalid_event(index, &invalid)));
+            }
+        }
+        bytes += event.len();
+        if events.len() >= MAX_BATCH_EVENTS || bytes >= STREAM_CHUNK_BYTES {
+            break;
+        }
+        next = arriving.try_recv().ok();
+    }
+    (events, None)
+}
+
+/// Seals a chunk and answers for it. When one of its events is refused, those before it are sealed and answered first.
+async fn seal_chunk(
+    ledger: &Ledger,
+    caller: &Caller,
+    mut events: Vec<CheckedEvent>,
+    position: usize,
+    answer: &Answers,
+) -> Result<usize, Status> {
+    let mut refusal = None;
+    loop {
+        let count = events.len();
+        let sealed = match ledger.prepare(events.clone(), &caller.envelope) {
+            Ok(submission) => ledger.append_when_there_is_room(submission).await,
+            Err(error) => Err(error),
+        };
+        match sealed {
+            Ok(appended) => {
+                let response = respond(ledger, appended, count)?;
+                if answer.send(Ok(response)).await.is_err() {
+                    return Err(Status::cancelled("the client has gone"));
+                }
+                return refusal.map_or(Ok(count), Err);
+            }
+            Err(error) => {
+                let Some(index) = refused_event(&error) else {
+                    return Err(status::of(error));
+                };
+                events.truncate(index);
+                refusal = Some(status::of(in_stream(error, position)));
+                if events.is_empty() {
+                    return refusal.map_or(Ok(0), Err);
+                }
+            }
+        }
+    }
+}
+
+fn respond(
+    ledger: &Ledger,
+    appended: Appended,
+    count: usize,
+) -> Result<v1::AppendStreamResponse, Status> {
+    let receipts = receipt::of(ledger, appended).map_err(status::of)?;
+    Ok(v1::AppendStreamResponse {
+        events: u32::try_from(count).unwrap_or(u32::MAX),
+        receipt: receipts.new,
+        duplicates: receipts.duplicates,
+    })
+}
+
+/// The index of the one event that a chunk was refused for.
+fn refused_event(error: &LedgerError) -> Option<usize> {
+    match error {
+        LedgerError::Invalid { index, .. } | LedgerError::IdConflict { index, .. } => Some(*index),
+        _ => None,
+    }
+}
+
+/// The same error, with the event's position in the stream.
+fn in_stream(error: LedgerError, position: usize) -> LedgerError {
+    match error {
+        LedgerError::Invalid { index, invalid } => LedgerError::Invalid {
+            index: position.saturating_add(index),
+            invalid,
+        },
+        LedgerError::IdConflict { index, existing } => LedgerError::IdConflict {
+            index: position.saturating_add(index),
+            existing,
+        },
+        other => other,
+    }
+}
+
+fn check_level(level: i32) -> Result<(), Status> {
+    match v1::AckLevel::try_from(level) {
+        Ok(v1::AckLevel::Unspecified | v1::AckLevel::Durable) => Ok(()),
+        Ok(v1::AckLevel::Witnessed) => Err(Status::failed_precondition(
+            "this ledger has no witnesses: ask for DURABLE",
+        )),
+        Err(_) => Err(status::bad_request(
+            "ack_level",
+            &format!("has the unknown value {level}"),
+        )),
+    }
+}
+
+fn check(events: &[Bytes]) -> Result<Vec<CheckedEvent>, Status> {
+    let checked = events.iter().enumerate().map(|(index, event)| {
+        CheckedEvent::check(event).map_err(|invalid| status::invalid_event(index, &invalid))
+    });
+    checked.collect()
+}
+
+async fn submit(
+    ledger: &Ledger,
+    caller: &Caller,
+    events: Vec<CheckedEvent>,
+) -> Result<Appended, Status> {
+    let submission = ledger
+        .prepare(events, &caller.envelope)
+        .map_err(status::of)?;
+    ledger.append(submission).await.map_err(status::of)
+}

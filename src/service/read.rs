@@ -1,0 +1,246 @@
+//! Reading entries and proofs.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Response, Status};
+
+use super::limits::STREAM_BUFFER;
+use super::status;
+use crate::entry::body::Content;
+use crate::entry::v1;
+use crate::ledger::{Ledger, LedgerError, SealedEntry};
+use crate::store::Direction;
+
+/// Runs a read where it may wait for the disk.
+pub(super) async fn blocking<T: Send + 'static>(
+    ledger: &Arc<Ledger>,
+    read: impl FnOnce(&Ledger) -> Result<T, LedgerError> + Send + 'static,
+) -> Result<Response<T>, Status> {
+    let ledger = Arc::clone(ledger);
+    match tokio::task::spawn_blocking(move || read(&ledger)).await {
+        Ok(result) => result.map(Response::new).map_err(status::of),
+        Err(_) => Err(Status::internal("the read failed")),
+    }
+}
+
+/// One entry with its proof at the newest checkpoint.
+pub(super) fn entry(ledger: &Ledger, seq: u64) -> Result<v1::GetEntryResponse, LedgerError> {
+    let published = ledger.published();
+    let proof = ledger.prove_inclusion(seq, published.size())?;
+    Ok(v1::GetEntryResponse {
+        entry: Some(message(&ledger.entry(seq)?)),
+        proof: proof.into_flattened(),
+        checkpoint: published.note.clone(),
+    })
+}
+
+/// The genesis descriptor and entry 0.
+pub(super) fn genesis(ledger: &Ledger) -> Result<v1::GetGenesisResponse, LedgerError> {
+    let first_entry = match ledger.published().size() {
+        0 => None,
+        _ => Some(entry(ledger, 0)?),
+    };
+    Ok(v1::GetGenesisResponse {
+        descriptor: ledger.genesis().encoded().to_vec(),
+        first_entry,
+    })
+}
+
+/// Proves that an entry is in a tree.
+pub(super) fn inclusion(
+    ledger: &Ledger,
+    seq: u64,
+    tree_size: u64,
+) -> Result<v1::GetInclusionProofResponse, LedgerError> {
+    let published = ledger.published();
+    let size = if tree_size == 0 {
+        published.size()
+    } else {
+        tree_size
+    };
+    Ok(v1::GetInclusionProofResponse {
+        proof: ledger.prove_inclusion(seq, size)?.into_flattened(),
+        checkpoint: published.note.clone(),
+    })
+}
+
+/// Proves that one tree is the beginning of another.
+pub(super) fn consistency(
+    ledger: &Ledger,
+    old_size: u64,
+    new_size: u64,
+) -> Result<v1::GetConsistencyProofResponse, LedgerError> {
+    let published = ledger.published();
+    let size = if new_size == 0 {
+        published.size()
+    } else {
+        new_size
+    };
+    Ok(v1::GetConsistencyProofResponse {
+        proof: ledger.prove_consistency(old_size, size)?.into_flattened(),
+        checkpoint: published.note.clone(),
+    })
+}
+
+/// The entries of a range.
+pub(super) fn list(
+    ledger: Arc<Ledger>,
+    request: v1::ListEntriesRequest,
+) -> ReceiverStream<Result<v1::ListEntriesResponse, Status>> {
+    let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = send_range(&ledger, &request, &sender) {
+            // A client that has gone needs no answer.
+            let _ = sender.blocking_send(Err(status::of(error)));
+        }
+    });
+    ReceiverStream::new(receiver)
+}
+
+fn send_range(
+    ledger: &Ledger,
+    request: &v1::ListEntriesRequest,
+    sender: &mpsc::Sender<Result<v1::ListEntriesResponse, Status>>,
+) -> Result<(), LedgerError> {
+    let published = ledger.published();
+    let mut rest = requested_range(ledger, request, published.size())?;
+    let mut left = if request.limit == 0 {
+        u64::MAX
+    } else {
+        request.limit
+    };
+    let direction = if request.descending {
+        Direction::Reverse
+    } else {
+        Direction::Forward
+    };
+    let mut checkpoint = Some(published.note.clone());
+    while checkpoint.is_some() || (left > 0 && !rest.is_empty()) {
+        let mut entries = if left == 0 {
+            Vec::new()
+        } else {
+            ledger.next_entries(rest.clone(), direction)?
+        };
+        entries.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = entries.len() as u64;
+        left -= count;
+        match direction {
+            Direction::Forward => rest.start += count,
+            Direction::Reverse => rest.end -= count,
+        }
+        let response = v1::ListEntriesResponse {
+            entries: entries.iter().map(message).collect(),
+            checkpoint: checkpoint.take().unwrap_or_default(),
+        };
+        if sender.blocking_send(Ok(response)).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn requested_range(
+    ledger: &Ledger,
+    request: &v1::ListEntriesRequest,
+    size: u64,
+) -> Result<Range<u64>, LedgerError> {
+    let end = request.end_seq.unwrap_or(size);
+    if request.first_seq > end {
+        let what = format!("first_seq {} is after end_seq {end}", request.first_seq);
+        return Err(match request.end_seq {
+            Some(_) => LedgerError::BadRange(what),
+            None => LedgerError::BeyondEnd {
+                what: "first_seq",
+                asked: request.first_seq,
+                size,
+            },
+        });
+    }
+    let mut range = request.first_seq..end.min(size);
+    if let Some(from) = request.recorded_from {
+        range.start = range.start.max(ledger.first_recorded_at(from, size)?);
+    }
+    if let Some(before) = request.recorded_before {
+        range.end = range.end.min(ledger.first_recorded_at(before, size)?);
+    }
+    range.end = range.end.max(range.start);
+    Ok(range)
+}
+
+/// The entries from a seq on, as they come.
+pub(super) fn watch(
+    ledger: Arc<Ledger>,
+    request: &v1::WatchEntriesRequest,
+) -> Result<ReceiverStream<Result<v1::WatchEntriesResponse, Status>>, Status> {
+    let size = ledger.published().size();
+    let first = request.first_seq.unwrap_or(size);
+    if first > size {
+        let error = LedgerError::BeyondEnd {
+            what: "first_seq",
+            asked: first,
+            size,
+        };
+        return Err(status::of(error));
+    }
+    let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+    tokio::spawn(follow(ledger, first, sender));
+    Ok(ReceiverStream::new(receiver))
+}
+
+async fn follow(
+    ledger: Arc<Ledger>,
+    mut next: u64,
+    sender: mpsc::Sender<Result<v1::WatchEntriesResponse, Status>>,
+) {
+    let mut sizes = ledger.subscribe();
+    loop {
+        tokio::select! {
+            grown = sizes.wait_for(|size| *size > next) => if grown.is_err() { return },
+            () = sender.closed() => return,
+        }
+        let published = ledger.published();
+        let end = published.size();
+        let read = blocking(&ledger, move |ledger| {
+            ledger.next_entries(next..end, Direction::Forward)
+        });
+        let response = read.await.map(|entries| {
+            let entries: Vec<v1::Entry> = entries.get_ref().iter().map(message).collect();
+            next = next.saturating_add(entries.len() as u64);
+            v1::WatchEntriesResponse {
+                entries,
+                checkpoint: published.note.clone(),
+            }
+        });
+        let failed = response.is_err();
+        if sender.send(response).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// An entry as a message.
+pub(super) fn message(entry: &SealedEntry) -> v1::Entry {
+    let part = |tag: crate::entry::Tag, content: &Content| v1::Part {
+        tag: tag.number().into(),
+        content: Some(match content {
+            Content::Disclosed { bytes, salt } => v1::part::Content::Disclosed(v1::DisclosedPart {
+                encoded: bytes.to_vec(),
+                salt: salt.to_vec(),
+            }),
+            Content::Withheld(commitment) => v1::part::Content::Withheld(commitment.to_vec()),
+            Content::Erased(commitment) => v1::part::Content::Erased(commitment.to_vec()),
+        }),
+    };
+    v1::Entry {
+        header: entry.header.encode().to_vec(),
+        parts: entry
+            .body
+            .parts()
+            .iter()
+            .map(|(tag, content)| part(*tag, content))
+            .collect(),
+    }
+}

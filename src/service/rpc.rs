@@ -1,0 +1,132 @@
+//! The service: one method each, the work in the module named for it.
+
+use std::sync::Arc;
+
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::identity::Caller;
+use super::wire::ledger_service_server::LedgerService;
+use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
+use super::{append, read};
+use crate::entry::v1;
+use crate::ledger::Ledger;
+
+/// The handlers of `graven.v1.LedgerService`.
+pub(super) struct Rpc {
+    ledger: Arc<Ledger>,
+}
+
+impl Rpc {
+    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
+        Self { ledger }
+    }
+}
+
+/// What the interceptor found out. A request that did not pass it gets no further.
+fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    request
+        .extensions()
+        .get()
+        .cloned()
+        .ok_or_else(|| Status::unauthenticated("the sender was not authenticated"))
+}
+
+#[tonic::async_trait]
+impl LedgerService for Rpc {
+    async fn append(
+        &self,
+        request: Request<AppendRequest>,
+    ) -> Result<Response<v1::AppendResponse>, Status> {
+        let caller = caller(&request)?;
+        append::one(&self.ledger, &caller, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn append_batch(
+        &self,
+        request: Request<AppendBatchRequest>,
+    ) -> Result<Response<v1::AppendBatchResponse>, Status> {
+        let caller = caller(&request)?;
+        append::batch(&self.ledger, &caller, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    type AppendStreamStream = ReceiverStream<Result<v1::AppendStreamResponse, Status>>;
+
+    async fn append_stream(
+        &self,
+        request: Request<Streaming<AppendStreamRequest>>,
+    ) -> Result<Response<Self::AppendStreamStream>, Status> {
+        let caller = caller(&request)?;
+        let answers = append::stream(Arc::clone(&self.ledger), caller, request.into_inner());
+        Ok(Response::new(answers))
+    }
+
+    async fn get_entry(
+        &self,
+        request: Request<v1::GetEntryRequest>,
+    ) -> Result<Response<v1::GetEntryResponse>, Status> {
+        let seq = request.into_inner().seq;
+        read::blocking(&self.ledger, move |ledger| read::entry(ledger, seq)).await
+    }
+
+    type ListEntriesStream = ReceiverStream<Result<v1::ListEntriesResponse, Status>>;
+
+    async fn list_entries(
+        &self,
+        request: Request<v1::ListEntriesRequest>,
+    ) -> Result<Response<Self::ListEntriesStream>, Status> {
+        let entries = read::list(Arc::clone(&self.ledger), request.into_inner());
+        Ok(Response::new(entries))
+    }
+
+    type WatchEntriesStream = ReceiverStream<Result<v1::WatchEntriesResponse, Status>>;
+
+    async fn watch_entries(
+        &self,
+        request: Request<v1::WatchEntriesRequest>,
+    ) -> Result<Response<Self::WatchEntriesStream>, Status> {
+        let entries = read::watch(Arc::clone(&self.ledger), &request.into_inner())?;
+        Ok(Response::new(entries))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        _request: Request<v1::GetCheckpointRequest>,
+    ) -> Result<Response<v1::GetCheckpointResponse>, Status> {
+        let checkpoint = self.ledger.published().note.clone();
+        Ok(Response::new(v1::GetCheckpointResponse { checkpoint }))
+    }
+
+    async fn get_genesis(
+        &self,
+        _request: Request<v1::GetGenesisRequest>,
+    ) -> Result<Response<v1::GetGenesisResponse>, Status> {
+        read::blocking(&self.ledger, read::genesis).await
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<v1::GetInclusionProofRequest>,
+    ) -> Result<Response<v1::GetInclusionProofResponse>, Status> {
+        let v1::GetInclusionProofRequest { seq, tree_size } = request.into_inner();
+        read::blocking(&self.ledger, move |ledger| {
+            read::inclusion(ledger, seq, tree_size)
+        })
+        .await
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<v1::GetConsistencyProofRequest>,
+    ) -> Result<Response<v1::GetConsistencyProofResponse>, Status> {
+        let v1::GetConsistencyProofRequest { old_size, new_size } = request.into_inner();
+        read::blocking(&self.ledger, move |ledger| {
+            read::consistency(ledger, old_size, new_size)
+        })
+        .await
+    }
+}
