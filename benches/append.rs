@@ -1,0 +1,259 @@
+//! Appends end to end: a server in its own process, a client in this one, loopback between them.
+//!
+//! `cargo bench --bench append -- [DIRECTORY] [SECONDS]` prints, measured in one run on the volume of DIRECTORY: the
+//! median fdatasync of one 4 KiB block, the median acknowledgement of one client that sends one event at a time, the rate
+//! of 32 such clients, and the rate of batches of 1,000. Every event has 256 random bytes of detail and an idempotency id.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic, clippy::indexing_slicing, missing_docs)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use client::ledger_service_client::LedgerServiceClient;
+use graven::entry::v1;
+use graven::ledger::{self, Directory, Ledger, Options, SystemClock, SystemEntropy};
+use graven::note::SignerKey;
+use graven::service::{self, Authentication};
+use tonic::transport::Channel;
+
+mod entry {
+    pub(crate) use graven::entry::v1;
+}
+
+mod client {
+    #![allow(clippy::all, unreachable_pub)]
+    include!(concat!(env!("OUT_DIR"), "/client/graven.v1.rs"));
+}
+
+const ORIGIN: &str = "bench.example/ledger";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    if arguments.first().map(String::as_str) == Some("--serve") {
+        serve(Path::new(&arguments[1]));
+        return;
+    }
+    let parent = arguments.first().map_or_else(std::env::temp_dir, PathBuf::from);
+    let seconds = arguments.get(1).map_or(5, |s| s.parse().unwrap());
+    let dir = tempfile::tempdir_in(parent).unwrap();
+    let sync = fdatasync_median(dir.path());
+    println!("fdatasync of 4 KiB: median {:.0} µs", micros(sync));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let mut server = Server::start(&dir.path().join("ledger"));
+    runtime.block_on(measure(&server, sync, Duration::from_secs(seconds)));
+    server.kill();
+    let start = Instant::now();
+    let _server = Server::start(&dir.path().join("ledger"));
+    println!("start after kill -9: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+}
+
+async fn measure(server: &Server, sync: Duration, duration: Duration) {
+    let latencies = clients(&server.url, 1, duration).await;
+    let median = percentile(&latencies, 0.5);
+    println!(
+        "1 client, one event at a time: median {:.0} µs, {:.2} × fdatasync; p99 {:.0} µs",
+        micros(median),
+        median.as_secs_f64() / sync.as_secs_f64(),
+        micros(percentile(&latencies, 0.99)),
+    );
+    let latencies = clients(&server.url, 32, duration).await;
+    println!(
+        "32 clients, one event at a time: {:.0} entries/s; median {:.0} µs, p99 {:.0} µs",
+        latencies.len() as f64 / duration.as_secs_f64(),
+        micros(percentile(&latencies, 0.5)),
+        micros(percentile(&latencies, 0.99))
+    );
+    for (connections, in_flight) in [(1, 1), (2, 2), (4, 2)] {
+        let rate = batches(&server.url, connections, in_flight, duration).await;
+        println!(
+            "batches of 1,000, {connections} connections × {in_flight} in flight: {rate:.0} entries/s; \
+             server at {} MiB",
+            server.resident_mib()
+        );
+    }
+}
+
+fn serve(dir: &Path) {
+    let key = || SignerKey::from_seed(ORIGIN, [7; 32]).unwrap();
+    let home = Directory::new(dir);
+    if !dir.exists() {
+        std::fs::create_dir_all(dir).unwrap();
+        let clock = SystemClock::default();
+        ledger::init(&home, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
+    }
+    let options = Options {
+        key: key(),
+        origin: ORIGIN.into(),
+        adopt: false,
+        clock: Arc::new(SystemClock::default()),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let ledger = Arc::new(Ledger::open(&home, options).unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("http://{}", listener.local_addr().unwrap());
+        std::io::stdout().flush().unwrap();
+        let forever = std::future::pending();
+        service::serve(ledger, listener, Authentication::None, None, forever).await.unwrap();
+    });
+}
+
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(dir: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .arg("--serve")
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+        Self { child, url: url.trim().into() }
+    }
+
+    fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn fdatasync_median(dir: &Path) -> Duration {
+    let file = std::fs::File::create(dir.join("sync")).unwrap();
+    file.write_all_at(&[0; 8192], 0).unwrap();
+    file.sync_all().unwrap();
+    let mut times = Vec::new();
+    for i in 0..2000u64 {
+        let start = Instant::now();
+        file.write_all_at(&[i as u8; 4096], i % 2 * 4096).unwrap();
+        file.sync_data().unwrap();
+        times.push(start.elapsed());
+    }
+    percentile(&times, 0.5)
+}
+
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+fn event() -> v1::Event {
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut detail = vec![0; 256];
+    getrandom::fill(&mut detail).unwrap();
+    let digest = |n: u64| format!("sha256:{}", blake3::hash(&n.to_be_bytes()).to_hex());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let mut id = (now.as_micros() as u64).to_be_bytes().to_vec();
+    id.extend(number.to_be_bytes());
+    v1::Event {
+        who: Some(v1::Who {
+            actor: format!("oidc:corp/user{}", number % 500),
+            assurance: v1::Assurance::Authenticated.into(),
+            ..Default::default()
+        }),
+        what: Some(v1::What {
+            action: "file.update".into(),
+            outcome: v1::Outcome::Success.into(),
+            targets: vec![v1::Target {
+                uri: format!("fs://nfs1/home/team/src/module{}/train.py", number % 5000),
+                before: Some(v1::Version { ids: vec![digest(number)], ..Default::default() }),
+                after: Some(v1::Version { ids: vec![digest(number + 1)], ..Default::default() }),
+                ..Default::default()
+            }],
+            run: Some(v1::Run { id: format!("run-{}", number % 300), ..Default::default() }),
+            ..Default::default()
+        }),
+        context: Some(v1::Context {
+            source: "agent://node-17".into(),
+            source_seq: Some(number),
+            host: "node-17".into(),
+            occurred_at: Some(now.as_nanos() as i64),
+            idempotency_id: id,
+            ..Default::default()
+        }),
+        detail: Some(v1::Detail { content: detail, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+async fn connect(url: &str) -> LedgerServiceClient<Channel> {
+    let channel = Channel::from_shared(url.to_string()).unwrap().connect().await.unwrap();
+    LedgerServiceClient::new(channel)
+}
+
+async fn clients(url: &str, count: usize, duration: Duration) -> Vec<Duration> {
+    let mut tasks = Vec::new();
+    for _ in 0..count {
+        let mut client = connect(url).await;
+        tasks.push(tokio::spawn(async move {
+            let mut latencies = Vec::new();
+            let end = Instant::now() + duration;
+            while Instant::now() < end {
+                let request = v1::AppendRequest { event: Some(event()), ack_level: 0 };
+                let start = Instant::now();
+                client.append(request).await.unwrap();
+                latencies.push(start.elapsed());
+            }
+            latencies
+        }));
+    }
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await.unwrap());
+    }
+    all
+}
+
+async fn batches(url: &str, connections: usize, in_flight: usize, duration: Duration) -> f64 {
+    let appended = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..connections {
+        let client = connect(url).await;
+        for _ in 0..in_flight {
+            let mut client = client.clone();
+            let appended = Arc::clone(&appended);
+            tasks.push(tokio::spawn(async move {
+                while start.elapsed() < duration {
+                    let events = (0..1000).map(|_| event()).collect();
+                    let request = v1::AppendBatchRequest { events, ack_level: 0 };
+                    client.append_batch(request).await.unwrap();
+                    appended.fetch_add(1000, Ordering::Relaxed);
+                }
+            }));
+        }
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    appended.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64()
+}
+
+fn percentile(times: &[Duration], share: f64) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
