@@ -8,7 +8,7 @@ use prost::Message;
 use super::canonical::check;
 use super::invalid::{Invalid, Problem};
 use super::{Digest, schema, v1};
-use crate::note::{VerifierKey, check_name};
+use crate::note::{SignatureType, VerifierKey, check_name};
 
 /// The format of entries that this crate writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -61,6 +61,12 @@ impl Genesis {
                 let problem = Problem::BadName(format!("is not a verifier key: {error}"));
                 Invalid::new("verifier_key", problem)
             })?;
+        // The origin of a checkpoint selects the key it is verified with.
+        if verifier_key.name() != descriptor.origin || verifier_key.kind() != SignatureType::Ed25519
+        {
+            let problem = Problem::BadName("is not a log's key named after the origin".into());
+            return Err(Invalid::new("verifier_key", problem));
+        }
         if descriptor.ledger_id.len() != 32 {
             return Err(Invalid::new("ledger_id", Problem::OutOfRange));
         }
@@ -91,7 +97,7 @@ impl Genesis {
         &self.descriptor.origin
     }
 
-    /// The key of its checkpoints.
+    /// The key of its first checkpoints, named after the origin.
     pub fn verifier_key(&self) -> &VerifierKey {
         &self.verifier_key
     }
