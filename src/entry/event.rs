@@ -16,6 +16,10 @@ const CONTEXT_SOURCE: u32 = 1;
 const CONTEXT_IDEMPOTENCY_ID: u32 = 10;
 const WHY_LABELS: u32 = 4;
 
+/// The parts that no event is without, with their names.
+pub(crate) const REQUIRED_PARTS: [(Tag, &str); 2] =
+    [(Tag::What, "what"), (Tag::Context, "context")];
+
 /// An event that keeps every rule: the parts to seal, as the bytes that were received.
 #[derive(Debug, Clone)]
 pub struct CheckedEvent {
@@ -85,23 +89,16 @@ impl CheckedEvent {
 
     fn check_requirements(&mut self) -> Result<(), Invalid> {
         let required = |field| Invalid::new(field, Problem::Required);
-        let what = self.part(Tag::What).ok_or_else(|| required("what"))?;
-        let action = find_bytes(what, WHAT_ACTION).ok_or_else(|| required("what.action"))?;
-        if std::str::from_utf8(action).is_ok_and(names::is_ledger_action) {
-            return Err(Invalid::new("what.action", Problem::Reserved));
+        for (tag, field) in REQUIRED_PARTS {
+            self.part(tag).ok_or_else(|| required(field))?;
         }
-        find_bytes(what, WHAT_TARGETS).ok_or_else(|| required("what.targets"))?;
-        check_targets_are_named(what)?;
-        if find_bytes(what, WHAT_ACT).is_some() {
-            return Err(Invalid::new("what.act", Problem::Reserved));
+        for (tag, bytes) in &self.parts {
+            check_client_part(*tag, bytes)?;
         }
-        let context = self.part(Tag::Context).ok_or_else(|| required("context"))?;
-        find_bytes(context, CONTEXT_SOURCE).ok_or_else(|| required("context.source"))?;
-        if let Some(id) = find_bytes(context, CONTEXT_IDEMPOTENCY_ID) {
+        if let Some(context) = self.part(Tag::Context)
+            && let Some(id) = find_bytes(context, CONTEXT_IDEMPOTENCY_ID)
+        {
             self.idempotency_id = context.slice_ref(id);
-        }
-        if let Some(why) = self.part(Tag::Why) {
-            check_labels_ascend(why)?;
         }
         match &self.actor_signature {
             Some(signature) if signature.public_key.is_empty() => {
@@ -114,6 +111,32 @@ impl CheckedEvent {
             _ => Ok(()),
         }
     }
+}
+
+/// Checks what a client must and must not set in the part `tag`, whose encoding has been checked.
+pub(crate) fn check_client_part(tag: Tag, bytes: &[u8]) -> Result<(), Invalid> {
+    match tag {
+        Tag::What => check_what(bytes),
+        Tag::Context if find_bytes(bytes, CONTEXT_SOURCE).is_none() => {
+            Err(Invalid::new("context.source", Problem::Required))
+        }
+        Tag::Why => check_labels_ascend(bytes),
+        _ => Ok(()),
+    }
+}
+
+fn check_what(what: &[u8]) -> Result<(), Invalid> {
+    let required = |field| Invalid::new(field, Problem::Required);
+    let action = find_bytes(what, WHAT_ACTION).ok_or_else(|| required("what.action"))?;
+    if std::str::from_utf8(action).is_ok_and(names::is_ledger_action) {
+        return Err(Invalid::new("what.action", Problem::Reserved));
+    }
+    find_bytes(what, WHAT_TARGETS).ok_or_else(|| required("what.targets"))?;
+    check_targets_are_named(what)?;
+    if find_bytes(what, WHAT_ACT).is_some() {
+        return Err(Invalid::new("what.act", Problem::Reserved));
+    }
+    Ok(())
 }
 
 /// The values of a repeated message field of a checked message.
