@@ -1,1 +1,21 @@
-//! Receipts, evidence and whole-ledger audits.
+//! Receipts, evidence and whole-ledger audits: what is wrong with what a ledger says, and where.
+//!
+//! # Layout
+//!
+//! - [`Verdict`], [`Finding`], [`Check`], [`Reason`]: the words of every result
+//! - [`verify_receipt`], [`expand_receipt`]: what an append was answered with
+//!
+//! Nothing here believes a hash, a size or a key because a ledger sent it: hashes are computed from
+//! bytes, sizes come from signed checkpoints, and keys from the caller.
+
+mod entry;
+mod expand;
+mod receipt;
+mod text;
+mod trust;
+mod verdict;
+
+pub use entry::{CheckedEntry, check_entry};
+pub use expand::expand_receipt;
+pub use receipt::{Expected, verify_receipt};
+pub use verdict::{Check, Finding, Reason, Verdict};

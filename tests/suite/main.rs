@@ -23,6 +23,8 @@ mod note_policy;
 mod note_proof;
 mod note_rotation;
 mod note_signed;
+mod verify_receipt;
+mod verify_support;
 #[cfg(feature = "server")]
 mod store_conformance;
 #[cfg(feature = "server")]

@@ -1,0 +1,256 @@
+//! What one entry has to be, whatever stands around it.
+
+use prost::Message;
+
+use super::verdict::{Check, Finding};
+use crate::entry::body::{Body, Content};
+use crate::entry::event::{REQUIRED_PARTS, check_client_part};
+use crate::entry::parts::body_hash;
+use crate::entry::v1::ledger_act::Act;
+use crate::entry::{Digest, Header, Kind, Tag, names, signature, v1};
+use crate::merkle::Hash;
+
+/// An entry that is right in itself; whether it is at its place, only its neighbours and the tree say.
+#[derive(Debug, Clone)]
+pub struct CheckedEntry {
+    pub(super) header: Header,
+    pub(super) chain_hash: Digest,
+    pub(super) leaf_hash: Hash,
+    /// Parts that are not shown, however that is explained.
+    pub(super) missing: Vec<Tag>,
+    /// What the ledger did, in entries of kind 2 and 3 that show it.
+    pub(super) act: Option<Box<Act>>,
+}
+
+impl CheckedEntry {
+    /// The decoded header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+/// Checks all that can be told from entry `seq` of the ledger `origin` alone: that the header binds
+/// the parts, and that the parts keep the rules of its kind.
+///
+/// Depends on nothing else, so entries can be checked in parallel. `header` is its encoding, 83 bytes.
+pub fn check_entry(
+    origin: &str,
+    seq: u64,
+    header: &[u8],
+    body: &Body,
+) -> Result<CheckedEntry, Finding> {
+    let header = decode_header(seq, header)?;
+    let commitments = check_body_hash(&header, body)?;
+    check_parts(&header, body)?;
+    check_envelope(&header, body)?;
+    check_actor_signature(origin, &header, body, &commitments)?;
+    let act = check_act(&header, body)?;
+    let encoded = header.encode();
+    Ok(CheckedEntry {
+        chain_hash: crate::entry::header::chain_hash(&encoded),
+        leaf_hash: crate::merkle::leaf_hash(&encoded),
+        missing: missing(body),
+        act,
+        header,
+    })
+}
+
+/// Decodes the header that should be that of entry `seq`.
+fn decode_header(seq: u64, bytes: &[u8]) -> Result<Header, Finding> {
+    let header = Header::decode(bytes).map_err(|error| {
+        Finding::at(
+            seq,
+            Check::Header,
+            "the header of an entry",
+            error.to_string(),
+        )
+    })?;
+    if header.seq == seq {
+        Ok(header)
+    } else {
+        let found = format!("seq {}", header.seq);
+        Err(Finding::at(seq, Check::Seq, format!("seq {seq}"), found))
+    }
+}
+
+/// Checks that the header binds the body; gives the body's commitments.
+pub(super) fn check_body_hash(header: &Header, body: &Body) -> Result<Vec<(Tag, Digest)>, Finding> {
+    let commitments: Vec<_> = body.commitments().collect();
+    let hash = body_hash(commitments.iter().copied());
+    if hash == header.body_hash {
+        return Ok(commitments);
+    }
+    let (expected, found) = (hash_text(&header.body_hash), hash_text(&hash));
+    Err(Finding::at(header.seq, Check::Body, expected, found))
+}
+
+/// Checks every part that is shown, that no other is missing, and that only those were erased that can be.
+pub(super) fn check_parts(header: &Header, body: &Body) -> Result<(), Finding> {
+    let invalid =
+        |expected: &str, error: String| Finding::at(header.seq, Check::Part, expected, error);
+    body.check()
+        .map_err(|error| invalid("canonical encodings", error.to_string()))?;
+    let required = REQUIRED_PARTS.iter().filter(|(tag, _)| {
+        // The ledger's own acts come from nowhere else.
+        header.kind == Kind::Event || *tag == Tag::What
+    });
+    for (tag, name) in required.chain(&[(Tag::Envelope, "envelope")]) {
+        if body.content(*tag).is_none() {
+            return Err(invalid(&format!("the part {name}"), "none".into()));
+        }
+    }
+    for (tag, content) in body.parts() {
+        match content {
+            Content::Erased(_) if !tag.is_erasable() => {
+                let found = format!("{} said to be erased", tag.name());
+                let expected = "only why and detail erased";
+                return Err(Finding::at(header.seq, Check::Erasure, expected, found));
+            }
+            Content::Disclosed { bytes, .. } if header.kind == Kind::Event => {
+                check_client_part(*tag, bytes).map_err(|error| {
+                    invalid("an event that a client may send", error.to_string())
+                })?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the envelope, if it is shown, is one for an entry of this kind.
+pub(super) fn check_envelope(header: &Header, body: &Body) -> Result<(), Finding> {
+    let Some(envelope) = shown_envelope(body) else {
+        return Ok(());
+    };
+    let wrong = |expected: &str, found: &str| {
+        Err(Finding::at(header.seq, Check::Envelope, expected, found))
+    };
+    if envelope.submitter.is_none() {
+        return wrong("a submitter", "none");
+    }
+    let by_ledger = match envelope.authentication() {
+        v1::Authentication::Unspecified => {
+            return wrong("how the submitter was authenticated", "nothing");
+        }
+        v1::Authentication::Ledger => true,
+        _ => false,
+    };
+    match (header.kind, by_ledger) {
+        (Kind::Event, true) => wrong("a client's event", "the envelope of an act of the ledger"),
+        (Kind::Act | Kind::Seal, false) => wrong("an act of the ledger", "a client's envelope"),
+        _ if header.actor_signature && envelope.actor_signature.is_none() => {
+            wrong("an actor's signature, as flags bit 0 says", "none")
+        }
+        _ if !header.actor_signature && envelope.actor_signature.is_some() => {
+            wrong("no actor's signature, as flags bit 0 says", "one")
+        }
+        _ if by_ledger && header.actor_signature => {
+            wrong("an act of the ledger", "an actor's signature")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the actor's signature over the parts 2 to 6, if the envelope is shown and has one.
+pub(super) fn check_actor_signature(
+    origin: &str,
+    header: &Header,
+    body: &Body,
+    commitments: &[(Tag, Digest)],
+) -> Result<(), Finding> {
+    let Some(actor_signature) = shown_envelope(body).and_then(|it| it.actor_signature) else {
+        return Ok(());
+    };
+    let signed = commitments
+        .iter()
+        .copied()
+        .filter(|(tag, _)| *tag != Tag::Envelope);
+    signature::verify_commitments(&actor_signature, origin, signed).map_err(|problem| {
+        let found = format!("one that {problem}");
+        Finding::at(
+            header.seq,
+            Check::ActorSignature,
+            "the actor's signature",
+            found,
+        )
+    })
+}
+
+/// Checks what the ledger says it did, if it is shown.
+pub(super) fn check_act(header: &Header, body: &Body) -> Result<Option<Box<Act>>, Finding> {
+    if header.kind == Kind::Event {
+        return Ok(None);
+    }
+    let Some(what) = decode_part::<v1::What>(body, Tag::What) else {
+        return Ok(None);
+    };
+    let wrong =
+        |expected: &str, found: &str| Err(Finding::at(header.seq, Check::Act, expected, found));
+    if !names::is_ledger_action(&what.action) {
+        return wrong("an action ledger.*", &format!("{:?}", what.action));
+    }
+    let act = match what.act {
+        Some(v1::LedgerAct { act: None }) => return wrong("an act", "an empty one"),
+        Some(v1::LedgerAct { act }) => act,
+        None => None,
+    };
+    if (header.kind == Kind::Seal) != matches!(act, Some(Act::Seal(_))) {
+        return wrong(
+            "a seal in every entry of kind 3 and in no other",
+            "otherwise",
+        );
+    }
+    let well_formed = match &act {
+        Some(Act::Seal(seal)) => seal.levels.iter().all(|level| level.root.len() == 32),
+        Some(Act::Erasure(erasure)) => {
+            let tags = erased_tags(erasure);
+            erasure.seq < header.seq
+                && !tags.is_empty()
+                && tags.len() == erasure.parts.len()
+                && erasure.parts.is_sorted_by(|a, b| a < b)
+        }
+        Some(Act::Adoption(adoption)) => adoption.root.len() == 32 && adoption.size <= header.seq,
+        Some(Act::KeyRotation(_)) | None => true,
+    };
+    if well_formed {
+        Ok(act.map(Box::new))
+    } else {
+        wrong(
+            "an act about earlier entries, all of its fields right",
+            &format!("{act:?}"),
+        )
+    }
+}
+
+/// The parts that an erasure names, as far as they can be erased.
+pub(super) fn erased_tags(erasure: &v1::Erasure) -> Vec<Tag> {
+    let tags = erasure
+        .parts
+        .iter()
+        .filter_map(|number| Tag::from_number(*number));
+    tags.filter(|tag| tag.is_erasable()).collect()
+}
+
+/// The parts that the entry has and the body does not show.
+pub(super) fn missing(body: &Body) -> Vec<Tag> {
+    let hidden = |content: &Content| !matches!(content, Content::Disclosed { .. });
+    let parts = body.parts().iter();
+    parts
+        .filter(|(_, content)| hidden(content))
+        .map(|(tag, _)| *tag)
+        .collect()
+}
+
+/// The envelope, if it is shown and can be decoded; [`check_parts`] says when it cannot.
+pub(super) fn shown_envelope(body: &Body) -> Option<v1::Envelope> {
+    decode_part(body, Tag::Envelope)
+}
+
+fn decode_part<M: Message + Default>(body: &Body, tag: Tag) -> Option<M> {
+    M::decode(body.disclosed(tag)?.as_ref()).ok()
+}
+
+/// A hash in a finding.
+pub(super) fn hash_text(hash: &Digest) -> String {
+    super::text::hex(hash)
+}
