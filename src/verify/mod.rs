@@ -4,11 +4,14 @@
 //!
 //! - [`Verdict`], [`Finding`], [`Check`], [`Reason`]: the words of every result
 //! - [`verify_receipt`], [`expand_receipt`]: what an append was answered with
+//! - [`Evidence`]: one entry with its proof as a file, for someone who has no server
 //!
 //! Nothing here believes a hash, a size or a key because a ledger sent it: hashes are computed from
 //! bytes, sizes come from signed checkpoints, and keys from the caller.
 
 mod entry;
+mod evidence;
+mod evidence_file;
 mod expand;
 mod receipt;
 mod text;
@@ -16,6 +19,8 @@ mod trust;
 mod verdict;
 
 pub use entry::{CheckedEntry, check_entry};
+pub use evidence::{Evidence, EvidenceReport, FirstEntry, Minimum};
+pub use evidence_file::MAX_EVIDENCE_BYTES;
 pub use expand::expand_receipt;
 pub use receipt::{Expected, verify_receipt};
 pub use verdict::{Check, Finding, Reason, Verdict};

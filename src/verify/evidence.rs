@@ -1,0 +1,294 @@
+//! Evidence: one entry with its proof, for someone who has no server and trusts nobody who has.
+
+use super::entry::{
+    check_act, check_actor_signature, check_body_hash, check_envelope, check_parts, hash_text,
+    missing, shown_envelope,
+};
+use super::trust::{expect_root, open_checkpoint, parse_note};
+use super::verdict::{Check, Finding, Reason, Verdict};
+use crate::entry::body::Body;
+use crate::entry::genesis::Genesis;
+use crate::entry::{Header, Tag};
+use crate::merkle::{Hash, verify_consistency, verify_inclusion};
+use crate::note::{Checkpoint, TlogProof, VerifierKey};
+
+/// One entry with all that binds it to a ledger.
+///
+/// [`Evidence::from_json`] and [`Evidence::to_json`] have its form as a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The key that the checkpoint is said to be signed by. Nothing is ever believed because of it.
+    pub verifier_key: VerifierKey,
+    /// What the ledger is.
+    pub genesis: Genesis,
+    /// The entry's header.
+    pub header: Header,
+    /// The entry's parts, as far as they are shown.
+    pub body: Body,
+    /// That the header is in the tree of a checkpoint.
+    pub proof: TlogProof,
+    /// What binds genesis to the same tree. None in the evidence of entry 0, which does that itself.
+    pub first_entry: Option<FirstEntry>,
+}
+
+/// Entry 0, whose header names the genesis hash.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FirstEntry {
+    /// Its header.
+    pub header: Header,
+    /// That it is in the tree of the same checkpoint.
+    pub proof: TlogProof,
+}
+
+/// A checkpoint that the one in the evidence must extend.
+#[derive(Debug, Clone, Copy)]
+pub struct Minimum<'a> {
+    /// The signed checkpoint.
+    pub note: &'a str,
+    /// The consistency proof from it to the checkpoint in the evidence, if there is one.
+    pub consistency: Option<&'a [Hash]>,
+}
+
+/// What verifying evidence came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvidenceReport {
+    /// The whole.
+    pub verdict: Verdict,
+    /// Each check that could be made: what it establishes, or what it found wrong.
+    pub checks: Vec<(Check, Result<String, Finding>)>,
+    /// Parts that the entry has and the evidence does not show.
+    pub not_shown: Vec<Tag>,
+}
+
+impl Evidence {
+    /// The same without the bytes of the parts in `tags`: it still verifies.
+    ///
+    /// An envelope with an actor's signature tells the seed from which every salt follows, and so
+    /// would let small values of a withheld part be guessed: it goes as well.
+    #[must_use]
+    pub fn withhold(mut self, tags: &[Tag]) -> Self {
+        self.body = self.body.withhold(tags);
+        let tells_seed = shown_envelope(&self.body)
+            .and_then(|envelope| envelope.actor_signature)
+            .is_some_and(|signature| !signature.seed.is_empty());
+        if tells_seed && !missing(&self.body).is_empty() {
+            self.body = self.body.withhold(&[Tag::Envelope]);
+        }
+        self
+    }
+
+    /// Verifies that the entry is, as it is shown, in the ledger whose key is `pinned`.
+    ///
+    /// Without a pinned key all may agree, but only with the key that came along, and so the verdict
+    /// is never better than [`Verdict::CouldNotCheck`].
+    pub fn verify(
+        &self,
+        pinned: Option<&VerifierKey>,
+        minimum: Option<Minimum<'_>>,
+    ) -> EvidenceReport {
+        let mut checks = Checks::default();
+        let mut doubts = Vec::new();
+        self.check_entry(&mut checks);
+        match pinned {
+            Some(pinned) => self.check_key(pinned, &mut checks),
+            None => doubts.push(Reason::NoKeyPinned {
+                key: self.verifier_key.to_string(),
+            }),
+        }
+        let key = pinned.unwrap_or(&self.verifier_key);
+        if let Some(checkpoint) = self.check_checkpoint(key, &mut checks) {
+            let proof = &self.proof;
+            checks.add(
+                Check::Root,
+                included(&self.header, proof, &checkpoint)
+                    .map(|()| format!("entry {} is in its tree", self.header.seq)),
+            );
+            checks.add(Check::Genesis, self.check_genesis(&checkpoint));
+            if let Some(minimum) = minimum {
+                doubts.extend(self.check_minimum(minimum, key, &checkpoint, &mut checks));
+            }
+        }
+        EvidenceReport {
+            verdict: match checks.first_finding() {
+                Some(finding) => Verdict::Tampered(finding),
+                None => Verdict::of_doubts(doubts),
+            },
+            checks: checks.0,
+            not_shown: missing(&self.body),
+        }
+    }
+
+    fn check_entry(&self, checks: &mut Checks) {
+        let (header, body) = (&self.header, &self.body);
+        let bound = check_body_hash(header, body);
+        let commitments = bound.as_deref().unwrap_or_default().to_vec();
+        checks.add(
+            Check::Body,
+            bound.map(|_| "the header binds the parts".into()),
+        );
+        let parts = check_parts(header, body);
+        checks.add(
+            Check::Part,
+            parts.map(|()| "the parts are as they may be sealed".into()),
+        );
+        let envelope = check_envelope(header, body);
+        checks.add(
+            Check::Envelope,
+            envelope.map(|()| "envelope, kind and flags agree".into()),
+        );
+        let act = check_act(header, body);
+        checks.add(
+            Check::Act,
+            act.map(|_| "the kind fits what was done".into()),
+        );
+        if shown_envelope(body).is_some_and(|envelope| envelope.actor_signature.is_some()) {
+            let origin = self.genesis.origin();
+            let signed = check_actor_signature(origin, header, body, &commitments);
+            let good = || "the actor signed these parts for this ledger".into();
+            checks.add(Check::ActorSignature, signed.map(|()| good()));
+        }
+    }
+
+    fn check_key(&self, pinned: &VerifierKey, checks: &mut Checks) {
+        let origin = self.genesis.origin();
+        checks.add(
+            Check::Origin,
+            if pinned.name() == origin {
+                Ok(format!("the ledger is {origin}"))
+            } else {
+                Err(Finding::of(Check::Origin, pinned.name(), origin))
+            },
+        );
+        checks.add(
+            Check::Key,
+            if *pinned == self.verifier_key {
+                Ok("its key is the pinned one".into())
+            } else {
+                let found = self.verifier_key.to_string();
+                Err(Finding::of(Check::Key, pinned.to_string(), found))
+            },
+        );
+    }
+
+    fn check_checkpoint(&self, key: &VerifierKey, checks: &mut Checks) -> Option<Checkpoint> {
+        match open_checkpoint(&self.proof.checkpoint, self.genesis.origin(), key) {
+            Ok(checkpoint) => {
+                let size = checkpoint.size();
+                checks.add(
+                    Check::Signature,
+                    Ok(format!("{key} signed a checkpoint of {size} entries")),
+                );
+                Some(checkpoint)
+            }
+            Err(finding) => {
+                checks.add(finding.check, Err(finding));
+                None
+            }
+        }
+    }
+
+    /// Checks that entry 0, in the same tree, is chained to the genesis descriptor.
+    fn check_genesis(&self, checkpoint: &Checkpoint) -> Result<String, Finding> {
+        let first = match &self.first_entry {
+            None if self.header.seq == 0 => &self.header,
+            Some(first) if self.header.seq != 0 => {
+                if first.proof.checkpoint != self.proof.checkpoint {
+                    let found = "another one";
+                    return Err(Finding::at(
+                        0,
+                        Check::Format,
+                        "the entry's checkpoint",
+                        found,
+                    ));
+                }
+                included(&first.header, &first.proof, checkpoint)?;
+                &first.header
+            }
+            _ => {
+                let expected = "entry 0 once, to bind genesis to the ledger";
+                return Err(Finding::at(0, Check::Format, expected, "otherwise"));
+            }
+        };
+        let genesis = self.genesis.hash();
+        if first.seq != 0 || first.prev != genesis {
+            let found = format!("entry {} after {}", first.seq, hash_text(&first.prev));
+            let expected = format!("entry 0 after {}", hash_text(&genesis));
+            return Err(Finding::at(0, Check::Genesis, expected, found));
+        }
+        Ok(format!(
+            "entry 0 is chained to genesis {}",
+            hash_text(&genesis)
+        ))
+    }
+
+    fn check_minimum(
+        &self,
+        minimum: Minimum<'_>,
+        key: &VerifierKey,
+        checkpoint: &Checkpoint,
+        checks: &mut Checks,
+    ) -> Option<Reason> {
+        let opened = parse_note(minimum.note)
+            .and_then(|note| open_checkpoint(&note, self.genesis.origin(), key));
+        let least = match opened {
+            Ok(least) => least,
+            Err(finding) => {
+                return Some(Reason::UnusableMinimum {
+                    problem: finding.to_string(),
+                });
+            }
+        };
+        let (old, new) = (least.size(), checkpoint.size());
+        let extends = if old > new {
+            let expected = format!("{old} entries at least");
+            Err(Finding::of(Check::Minimum, expected, format!("{new}")))
+        } else if old == new {
+            expect_root(Check::Minimum, least.root(), checkpoint.root())
+        } else if old == 0 {
+            Ok(())
+        } else if let Some(proof) = minimum.consistency {
+            verify_consistency(old, new, proof, least.root(), checkpoint.root()).map_err(|error| {
+                let expected = format!("an extension of the checkpoint of {old} entries");
+                Finding::of(Check::Minimum, expected, error.to_string())
+            })
+        } else {
+            return Some(Reason::NoConsistencyProof {
+                minimum: old,
+                size: new,
+            });
+        };
+        let good = || format!("it extends the checkpoint of {old} entries");
+        checks.add(Check::Minimum, extends.map(|()| good()));
+        None
+    }
+}
+
+/// The checks made so far.
+#[derive(Default)]
+struct Checks(Vec<(Check, Result<String, Finding>)>);
+
+impl Checks {
+    fn add(&mut self, check: Check, result: Result<String, Finding>) {
+        self.0.push((check, result));
+    }
+
+    fn first_finding(&self) -> Option<Finding> {
+        self.0
+            .iter()
+            .find_map(|(_, result)| result.as_ref().err().cloned())
+    }
+}
+
+/// Checks that the proof puts `header` at its own seq into the tree of `checkpoint`.
+fn included(header: &Header, proof: &TlogProof, checkpoint: &Checkpoint) -> Result<(), Finding> {
+    let seq = header.seq;
+    if proof.index != seq {
+        let found = format!("index {}", proof.index);
+        return Err(Finding::at(seq, Check::Seq, format!("index {seq}"), found));
+    }
+    let (size, root) = (checkpoint.size(), checkpoint.root());
+    verify_inclusion(seq, size, &header.leaf_hash(), &proof.hashes, root).map_err(|error| {
+        let expected = format!("a leaf of the tree of {size} entries");
+        Finding::at(seq, Check::Root, expected, error.to_string())
+    })
+}
