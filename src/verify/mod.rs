@@ -5,10 +5,12 @@
 //! - [`Verdict`], [`Finding`], [`Check`], [`Reason`]: the words of every result
 //! - [`verify_receipt`], [`expand_receipt`]: what an append was answered with
 //! - [`Evidence`]: one entry with its proof as a file, for someone who has no server
+//! - [`check_entry`], [`Audit`]: every entry of a ledger, from wherever they come
 //!
 //! Nothing here believes a hash, a size or a key because a ledger sent it: hashes are computed from
 //! bytes, sizes come from signed checkpoints, and keys from the caller.
 
+mod audit;
 mod entry;
 mod evidence;
 mod evidence_file;
@@ -18,6 +20,7 @@ mod text;
 mod trust;
 mod verdict;
 
+pub use audit::{Audit, AuditReport};
 pub use entry::{CheckedEntry, check_entry};
 pub use evidence::{Evidence, EvidenceReport, FirstEntry, Minimum};
 pub use evidence_file::MAX_EVIDENCE_BYTES;

@@ -23,6 +23,7 @@ mod note_policy;
 mod note_proof;
 mod note_rotation;
 mod note_signed;
+mod verify_audit;
 mod verify_evidence;
 mod verify_receipt;
 mod verify_support;
