@@ -3,7 +3,13 @@
 //! `cargo bench --bench append -- [DIRECTORY] [SECONDS]` prints, measured in one run on the volume of DIRECTORY: the
 //! median fdatasync of one 4 KiB block, the median acknowledgement of one client that sends one event at a time, the rate
 //! of 32 such clients, and the rate of batches of 1,000. Every event has 256 random bytes of detail and an idempotency id.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::pedantic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::FileExt;
@@ -32,23 +38,34 @@ mod client {
 const ORIGIN: &str = "bench.example/ledger";
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
     if arguments.first().map(String::as_str) == Some("--serve") {
         serve(Path::new(&arguments[1]));
         return;
     }
-    let parent = arguments.first().map_or_else(std::env::temp_dir, PathBuf::from);
+    let parent = arguments
+        .first()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
     let seconds = arguments.get(1).map_or(5, |s| s.parse().unwrap());
     let dir = tempfile::tempdir_in(parent).unwrap();
     let sync = fdatasync_median(dir.path());
     println!("fdatasync of 4 KiB: median {:.0} µs", micros(sync));
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut server = Server::start(&dir.path().join("ledger"));
     runtime.block_on(measure(&server, sync, Duration::from_secs(seconds)));
     server.kill();
     let start = Instant::now();
     let _server = Server::start(&dir.path().join("ledger"));
-    println!("start after kill -9: {:.0} ms", start.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "start after kill -9: {:.0} ms",
+        start.elapsed().as_secs_f64() * 1e3
+    );
 }
 
 async fn measure(server: &Server, sync: Duration, duration: Duration) {
@@ -93,13 +110,18 @@ fn serve(dir: &Path) {
         entropy: Arc::new(SystemEntropy),
     };
     let ledger = Arc::new(Ledger::open(&home, options).unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("http://{}", listener.local_addr().unwrap());
         std::io::stdout().flush().unwrap();
         let forever = std::future::pending();
-        service::serve(ledger, listener, Authentication::None, None, forever).await.unwrap();
+        service::serve(ledger, listener, Authentication::None, None, forever)
+            .await
+            .unwrap();
     });
 }
 
@@ -117,14 +139,27 @@ impl Server {
             .spawn()
             .unwrap();
         let mut url = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
-        Self { child, url: url.trim().into() }
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut url)
+            .unwrap();
+        Self {
+            child,
+            url: url.trim().into(),
+        }
     }
 
     fn resident_mib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            / 1024
     }
 
     fn kill(&mut self) {
@@ -161,7 +196,9 @@ fn event() -> v1::Event {
     let mut detail = vec![0; 256];
     getrandom::fill(&mut detail).unwrap();
     let digest = |n: u64| format!("sha256:{}", blake3::hash(&n.to_be_bytes()).to_hex());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
     let mut id = (now.as_micros() as u64).to_be_bytes().to_vec();
     id.extend(number.to_be_bytes());
     v1::Event {
@@ -175,11 +212,20 @@ fn event() -> v1::Event {
             outcome: v1::Outcome::Success.into(),
             targets: vec![v1::Target {
                 uri: format!("fs://nfs1/home/team/src/module{}/train.py", number % 5000),
-                before: Some(v1::Version { ids: vec![digest(number)], ..Default::default() }),
-                after: Some(v1::Version { ids: vec![digest(number + 1)], ..Default::default() }),
+                before: Some(v1::Version {
+                    ids: vec![digest(number)],
+                    ..Default::default()
+                }),
+                after: Some(v1::Version {
+                    ids: vec![digest(number + 1)],
+                    ..Default::default()
+                }),
                 ..Default::default()
             }],
-            run: Some(v1::Run { id: format!("run-{}", number % 300), ..Default::default() }),
+            run: Some(v1::Run {
+                id: format!("run-{}", number % 300),
+                ..Default::default()
+            }),
             ..Default::default()
         }),
         context: Some(v1::Context {
@@ -190,13 +236,20 @@ fn event() -> v1::Event {
             idempotency_id: id,
             ..Default::default()
         }),
-        detail: Some(v1::Detail { content: detail, ..Default::default() }),
+        detail: Some(v1::Detail {
+            content: detail,
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
 
 async fn connect(url: &str) -> LedgerServiceClient<Channel> {
-    let channel = Channel::from_shared(url.to_string()).unwrap().connect().await.unwrap();
+    let channel = Channel::from_shared(url.to_string())
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     LedgerServiceClient::new(channel)
 }
 
@@ -208,7 +261,10 @@ async fn clients(url: &str, count: usize, duration: Duration) -> Vec<Duration> {
             let mut latencies = Vec::new();
             let end = Instant::now() + duration;
             while Instant::now() < end {
-                let request = v1::AppendRequest { event: Some(event()), ack_level: 0 };
+                let request = v1::AppendRequest {
+                    event: Some(event()),
+                    ack_level: 0,
+                };
                 let start = Instant::now();
                 client.append(request).await.unwrap();
                 latencies.push(start.elapsed());
@@ -235,7 +291,10 @@ async fn batches(url: &str, connections: usize, in_flight: usize, duration: Dura
             tasks.push(tokio::spawn(async move {
                 while start.elapsed() < duration {
                     let events = (0..1000).map(|_| event()).collect();
-                    let request = v1::AppendBatchRequest { events, ack_level: 0 };
+                    let request = v1::AppendBatchRequest {
+                        events,
+                        ack_level: 0,
+                    };
                     client.append_batch(request).await.unwrap();
                     appended.fetch_add(1000, Ordering::Relaxed);
                 }

@@ -41,6 +41,18 @@ impl Ids {
         Ok(Self { submitters })
     }
 
+    /// How many submitters have a number.
+    pub(crate) fn submitters(&self) -> usize {
+        self.submitters.len()
+    }
+
+    /// The number of a submitter that has used an id.
+    pub(crate) fn find(&self, submitter: &v1::Submitter) -> Option<u32> {
+        self.submitters
+            .get(&submitter_key(&submitter.issuer, &submitter.subject))
+            .copied()
+    }
+
     /// Finds out, for each submission, which of its events are there already. The first new event of the first
     /// submission will have the seq `next_seq`, and so on. Writes the ids of new events to `batch`.
     pub(crate) fn resolve(

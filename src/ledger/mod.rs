@@ -5,6 +5,7 @@
 //! [`append`](Ledger::append) return. `docs/architecture.md` describes the path and what a start does.
 
 mod anchor;
+mod audit;
 mod error;
 mod head;
 mod home;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 pub use anchor::SLOT_BYTES;
+pub use audit::{DirectoryReport, audit_directory};
 pub use error::{Damage, Existing, LedgerError, Refusal};
 pub use home::{Directory, Home};
 pub use open::init;
@@ -234,7 +236,7 @@ impl Ledger {
 
     /// The entry `seq`, below the newest checkpoint.
     pub fn entry(&self, seq: u64) -> Result<SealedEntry, LedgerError> {
-        self.check_below_end("seq", seq, self.published().size())?;
+        check_below_end("seq", seq, self.published().size())?;
         self.reader.entry(seq)
     }
 
@@ -245,14 +247,14 @@ impl Ledger {
         direction: Direction,
     ) -> Result<Vec<SealedEntry>, LedgerError> {
         if let Some(last) = range.end.checked_sub(1).filter(|_| !range.is_empty()) {
-            self.check_below_end("seq", last, self.published().size())?;
+            check_below_end("seq", last, self.published().size())?;
         }
         self.reader.next_entries(range, direction)
     }
 
     /// What a receipt for the entry `seq` needs: its header, its envelope and its seed.
     pub fn receipt_material(&self, seq: u64) -> Result<(Header, Bytes, Seed), LedgerError> {
-        self.check_below_end("seq", seq, self.published().size())?;
+        check_below_end("seq", seq, self.published().size())?;
         self.reader.receipt_material(seq)
     }
 
@@ -266,7 +268,7 @@ impl Ledger {
     /// Proves that entry `seq` is in the tree of `size` entries.
     pub fn prove_inclusion(&self, seq: u64, size: u64) -> Result<Vec<Hash>, LedgerError> {
         self.check_size(size)?;
-        self.check_below_end("seq", seq, size)?;
+        check_below_end("seq", seq, size)?;
         merkle::prove_inclusion(self.reader.tree(), seq, size).map_err(|e| prove_error(e, size))
     }
 
@@ -371,19 +373,6 @@ impl Ledger {
         Ok(())
     }
 
-    fn check_below_end(
-        &self,
-        what: &'static str,
-        asked: u64,
-        size: u64,
-    ) -> Result<(), LedgerError> {
-        if asked < size {
-            Ok(())
-        } else {
-            Err(LedgerError::BeyondEnd { what, asked, size })
-        }
-    }
-
     fn stopped(&self) -> LedgerError {
         LedgerError::Stopped(self.stop.reason().unwrap_or_else(|| "it was closed".into()))
     }
@@ -392,6 +381,14 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+fn check_below_end(what: &'static str, asked: u64, size: u64) -> Result<(), LedgerError> {
+    if asked < size {
+        Ok(())
+    } else {
+        Err(LedgerError::BeyondEnd { what, asked, size })
     }
 }
 

@@ -159,18 +159,10 @@ fn append_blob(value: &mut Vec<u8>, raw: &[u8], compress: bool) {
     } else {
         None
     };
-    match compressed.filter(|compressed| compressed.len() < raw.len()) {
-        Some(compressed) => {
-            value.push(ZSTD);
-            value.extend_from_slice(&length);
-            value.extend_from_slice(&compressed);
-        }
-        None => {
-            value.push(RAW);
-            value.extend_from_slice(&length);
-            value.extend_from_slice(raw);
-        }
-    }
+    let compressed = compressed.filter(|compressed| compressed.len() < raw.len());
+    value.push(if compressed.is_some() { ZSTD } else { RAW });
+    value.extend_from_slice(&length);
+    value.extend_from_slice(compressed.as_deref().unwrap_or(raw));
 }
 
 fn append_entry<'a>(

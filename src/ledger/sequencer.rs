@@ -122,6 +122,10 @@ impl Sequencer {
         let accepted = self.accept(waiting, &mut batch)?;
         let (headers, outcomes, packs) = self.assign(accepted, recorded_at);
         if headers.is_empty() {
+            // A new submitter's number is remembered, so it has to be stored, even if nothing was sealed for it.
+            if !batch.is_empty() {
+                self.store.commit(batch)?;
+            }
             return Ok(self.group(headers, outcomes));
         }
         let (root, tiles) = self

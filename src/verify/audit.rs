@@ -94,6 +94,21 @@ impl Audit {
         self.frontier.size()
     }
 
+    /// The compact range of the tree so far.
+    pub fn frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    /// Chain hash of the last entry; of none, the genesis hash.
+    pub fn chain_hash(&self) -> Digest {
+        self.chain
+    }
+
+    /// When the last entry was recorded, nanoseconds since 1970, UTC; 0 without any.
+    pub fn recorded_at(&self) -> u64 {
+        self.recorded_at
+    }
+
     /// Adds the next entry, given the encoding of its header.
     ///
     /// The first finding is final: it is given again for everything that follows.

@@ -27,6 +27,11 @@ impl CheckedEntry {
     pub fn header(&self) -> &Header {
         &self.header
     }
+
+    /// Its leaf in the tree.
+    pub fn leaf_hash(&self) -> Hash {
+        self.leaf_hash
+    }
 }
 
 /// Checks all that can be told from entry `seq` of the ledger `origin` alone: that the header binds

@@ -67,7 +67,7 @@ pub struct Finding {
 
 impl Finding {
     /// A finding about entry `seq`.
-    pub(crate) fn at(
+    pub fn at(
         seq: u64,
         check: Check,
         expected: impl Into<String>,
@@ -80,7 +80,7 @@ impl Finding {
     }
 
     /// A finding about no entry in particular.
-    pub(crate) fn of(check: Check, expected: impl Into<String>, found: impl Into<String>) -> Self {
+    pub fn of(check: Check, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self {
             seq: None,
             check,
@@ -151,6 +151,16 @@ pub enum Check {
     KeyRotation,
     /// The receipt has one envelope and one seed for every event.
     Receipt,
+    /// Stored bytes can be read and decoded.
+    Store,
+    /// The anchor is there and whole.
+    Anchor,
+    /// The head agrees with the entries.
+    Head,
+    /// The stored tiles are those of the tree.
+    Tile,
+    /// Idempotency ids stand for the entries that carry them.
+    IdempotencyId,
 }
 
 impl Check {
@@ -178,6 +188,11 @@ impl Check {
             Self::Erasure => "erasure",
             Self::KeyRotation => "key-rotation",
             Self::Receipt => "receipt",
+            Self::Store => "store",
+            Self::Anchor => "anchor",
+            Self::Head => "head",
+            Self::Tile => "tile",
+            Self::IdempotencyId => "idempotency-id",
         }
     }
 }

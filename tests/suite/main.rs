@@ -23,10 +23,6 @@ mod note_policy;
 mod note_proof;
 mod note_rotation;
 mod note_signed;
-mod verify_audit;
-mod verify_evidence;
-mod verify_receipt;
-mod verify_support;
 #[cfg(feature = "server")]
 mod store_conformance;
 #[cfg(feature = "server")]
@@ -35,3 +31,7 @@ mod store_files;
 mod store_memory;
 #[cfg(feature = "server")]
 mod store_rocks;
+mod verify_audit;
+mod verify_evidence;
+mod verify_receipt;
+mod verify_support;
