@@ -16,7 +16,10 @@
 //! without them, and erasure rewrites one small value. A header follows from what is kept; the reader checks it against
 //! the tree.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
+use zstd::bulk::Compressor;
 
 use super::error::{Damage, LedgerError};
 use crate::entry::{Digest, Header, Kind, Seed, Tag};
@@ -154,15 +157,21 @@ impl EncodedParts {
 /// Appends encoding u8 · raw length u32 · bytes.
 fn append_blob(value: &mut Vec<u8>, raw: &[u8], compress: bool) {
     let length = u32::try_from(raw.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let compressed = if compress {
-        zstd::bulk::compress(raw, ZSTD_LEVEL).ok()
-    } else {
-        None
-    };
+    let compressed = if compress { zstd_compress(raw) } else { None };
     let compressed = compressed.filter(|compressed| compressed.len() < raw.len());
     value.push(if compressed.is_some() { ZSTD } else { RAW });
     value.extend_from_slice(&length);
     value.extend_from_slice(compressed.as_deref().unwrap_or(raw));
+}
+
+thread_local! {
+    /// Making a compressor costs as much as compressing a pack.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> =
+        RefCell::new(Compressor::new(ZSTD_LEVEL).ok());
+}
+
+fn zstd_compress(raw: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(raw).ok())
 }
 
 fn append_entry<'a>(
