@@ -19,21 +19,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use client::ledger_service_client::LedgerServiceClient;
 use graven::entry::v1;
 use graven::ledger::{self, Directory, Ledger, Options, SystemClock, SystemEntropy};
 use graven::note::SignerKey;
+use graven::service::client::LedgerServiceClient;
 use graven::service::{self, Authentication};
 use tonic::transport::Channel;
-
-mod entry {
-    pub(crate) use graven::entry::v1;
-}
-
-mod client {
-    #![allow(clippy::all, unreachable_pub)]
-    include!(concat!(env!("OUT_DIR"), "/client/graven.v1.rs"));
-}
 
 const ORIGIN: &str = "bench.example/ledger";
 

@@ -8,6 +8,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use super::closing::Closing;
 use super::identity::Caller;
 use super::limits::{STREAM_BUFFER, STREAM_CHUNK_BYTES};
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
@@ -64,12 +65,14 @@ pub(super) fn stream(
     ledger: Arc<Ledger>,
     caller: Caller,
     requests: Streaming<AppendStreamRequest>,
+    closing: Closing,
 ) -> ReceiverStream<Result<v1::AppendStreamResponse, Status>> {
     let (arrived, arriving) = mpsc::channel(MAX_BATCH_EVENTS);
     let (answer, answers) = mpsc::channel(STREAM_BUFFER);
     tokio::spawn(receive(requests, arrived));
     tokio::spawn(async move {
-        if let Err(refusal) = seal_as_they_come(&ledger, &caller, arriving, &answer).await {
+        if let Err(refusal) = seal_as_they_come(&ledger, &caller, arriving, &answer, closing).await
+        {
             // A client that has gone needs no answer.
             let _ = answer.send(Err(refusal)).await;
         }
@@ -102,9 +105,15 @@ async fn seal_as_they_come(
     caller: &Caller,
     mut arriving: mpsc::Receiver<Result<Bytes, Status>>,
     answer: &Answers,
+    mut closing: Closing,
 ) -> Result<(), Status> {
     let mut position = 0usize;
-    while let Some(first) = arriving.recv().await {
+    loop {
+        let first = tokio::select! {
+            first = arriving.recv() => first,
+            refusal = closing.wait() => return Err(refusal),
+        };
+        let Some(first) = first else { return Ok(()) };
         let (events, refusal) = take_chunk(first, &mut arriving, position);
         if !events.is_empty() {
             let count = seal_chunk(ledger, caller, events, position, answer).await?;
@@ -114,7 +123,6 @@ async fn seal_as_they_come(
             return Err(refusal);
         }
     }
-    Ok(())
 }
 
 /// The events that have arrived, up to a limit, and why the stream ends after them, if it does.

@@ -5,6 +5,8 @@
 //! [`serve`], so that tests bind any port and stop when they like.
 
 mod append;
+pub mod client;
+mod closing;
 pub mod identity;
 mod limits;
 mod read;
@@ -25,6 +27,7 @@ use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 pub use identity::{Authentication, Token, TokenError};
 
 use crate::ledger::Ledger;
+use closing::Close;
 use identity::Authenticator;
 use rpc::Rpc;
 use wire::ledger_service_server::LedgerServiceServer;
@@ -67,7 +70,8 @@ pub async fn serve(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
         .build_v1()?;
-    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(&ledger)))
+    let (close, closing) = Close::new();
+    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(&ledger), closing))
         .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     let service = InterceptedService::new(service, Authenticator::new(authentication));
@@ -89,6 +93,7 @@ pub async fn serve(
     let signal = async {
         // The receiver lives as long as the server.
         let _ = end.send(stopped.await);
+        close.now();
     };
     limits::harden(&mut server)
         .add_service(health_service)

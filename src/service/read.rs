@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
+use super::closing::Closing;
 use super::limits::STREAM_BUFFER;
 use super::status;
 use crate::entry::body::Content;
@@ -174,6 +175,7 @@ fn requested_range(
 pub(super) fn watch(
     ledger: Arc<Ledger>,
     request: &v1::WatchEntriesRequest,
+    closing: Closing,
 ) -> Result<ReceiverStream<Result<v1::WatchEntriesResponse, Status>>, Status> {
     let size = ledger.published().size();
     let first = request.first_seq.unwrap_or(size);
@@ -186,7 +188,7 @@ pub(super) fn watch(
         return Err(status::of(error));
     }
     let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
-    tokio::spawn(follow(ledger, first, sender));
+    tokio::spawn(follow(ledger, first, sender, closing));
     Ok(ReceiverStream::new(receiver))
 }
 
@@ -194,12 +196,22 @@ async fn follow(
     ledger: Arc<Ledger>,
     mut next: u64,
     sender: mpsc::Sender<Result<v1::WatchEntriesResponse, Status>>,
+    mut closing: Closing,
 ) {
     let mut sizes = ledger.subscribe();
     loop {
-        tokio::select! {
-            grown = sizes.wait_for(|size| *size > next) => if grown.is_err() { return },
+        let refusal = tokio::select! {
+            grown = sizes.wait_for(|size| *size > next) => match grown {
+                Ok(_) => None,
+                Err(_) => return,
+            },
             () = sender.closed() => return,
+            refusal = closing.wait() => Some(refusal),
+        };
+        if let Some(refusal) = refusal {
+            // A client that has gone needs no answer.
+            let _ = sender.send(Err(refusal)).await;
+            return;
         }
         let published = ledger.published();
         let end = published.size();

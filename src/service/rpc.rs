@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::closing::Closing;
 use super::identity::Caller;
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
@@ -15,11 +16,12 @@ use crate::ledger::Ledger;
 /// The handlers of `graven.v1.LedgerService`.
 pub(super) struct Rpc {
     ledger: Arc<Ledger>,
+    closing: Closing,
 }
 
 impl Rpc {
-    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
-        Self { ledger }
+    pub(super) fn new(ledger: Arc<Ledger>, closing: Closing) -> Self {
+        Self { ledger, closing }
     }
 }
 
@@ -61,7 +63,8 @@ impl LedgerService for Rpc {
         request: Request<Streaming<AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
         let caller = caller(&request)?;
-        let answers = append::stream(Arc::clone(&self.ledger), caller, request.into_inner());
+        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
+        let answers = append::stream(ledger, caller, request.into_inner(), closing);
         Ok(Response::new(answers))
     }
 
@@ -89,7 +92,8 @@ impl LedgerService for Rpc {
         &self,
         request: Request<v1::WatchEntriesRequest>,
     ) -> Result<Response<Self::WatchEntriesStream>, Status> {
-        let entries = read::watch(Arc::clone(&self.ledger), &request.into_inner())?;
+        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
+        let entries = read::watch(ledger, &request.into_inner(), closing)?;
         Ok(Response::new(entries))
     }
 

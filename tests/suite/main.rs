@@ -24,6 +24,12 @@ mod note_proof;
 mod note_rotation;
 mod note_signed;
 #[cfg(feature = "server")]
+mod service_append;
+#[cfg(feature = "server")]
+mod service_read;
+#[cfg(feature = "server")]
+mod service_support;
+#[cfg(feature = "server")]
 mod store_conformance;
 #[cfg(feature = "server")]
 mod store_files;

@@ -1,0 +1,6 @@
+//! The client's side of the protocol: the stub of `graven.v1.LedgerService`, with typed messages.
+#![allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub)]
+
+include!(concat!(env!("OUT_DIR"), "/client/graven.v1.rs"));
+
+pub use ledger_service_client::LedgerServiceClient;

@@ -1,0 +1,124 @@
+//! A server in this process over a ledger on a simulated disk, and a client of it.
+
+use std::sync::Arc;
+
+use graven::entry::v1;
+use graven::ledger::{self, Ledger, Options, SystemClock, SystemEntropy};
+use graven::note::{SignerKey, VerifierKey};
+use graven::service::client::LedgerServiceClient;
+use graven::service::{self, Authentication, Tls};
+use graven::store::MemoryDisk;
+use graven::verify::Expected;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+pub const ORIGIN: &str = "test.example/ledger";
+
+pub struct TestServer {
+    pub ledger: Arc<Ledger>,
+    pub url: String,
+    shutdown: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<Result<(), service::ServeError>>,
+}
+
+pub fn key() -> SignerKey {
+    SignerKey::from_seed(ORIGIN, [7; 32]).unwrap()
+}
+
+pub fn verifier() -> VerifierKey {
+    key().verifier()
+}
+
+pub fn expected() -> Expected {
+    Expected {
+        origin: ORIGIN.into(),
+        key: verifier(),
+        submitter: None,
+    }
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        Self::start_with(Authentication::None, None).await
+    }
+
+    pub async fn start_with(authentication: Authentication, tls: Option<Tls>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let ledger = tokio::task::spawn_blocking(|| {
+            let disk = MemoryDisk::new();
+            let clock = SystemClock::default();
+            ledger::init(&disk, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
+            let options = Options {
+                key: key(),
+                origin: ORIGIN.into(),
+                adopt: false,
+                clock: Arc::new(clock),
+                entropy: Arc::new(SystemEntropy),
+            };
+            Arc::new(Ledger::open(&disk, options).unwrap())
+        })
+        .await
+        .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "{scheme}://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
+        let (shutdown, stopped) = oneshot::channel::<()>();
+        let shared = Arc::clone(&ledger);
+        let serving = tokio::spawn(async move {
+            let until = async move {
+                let _ = stopped.await;
+            };
+            service::serve(shared, listener, authentication, tls, until).await
+        });
+        Self {
+            ledger,
+            url,
+            shutdown: Some(shutdown),
+            serving,
+        }
+    }
+
+    pub async fn client(&self) -> LedgerServiceClient<Channel> {
+        LedgerServiceClient::connect(self.url.clone())
+            .await
+            .unwrap()
+    }
+
+    pub async fn stop(mut self) -> Result<(), service::ServeError> {
+        self.shutdown.take().unwrap().send(()).unwrap();
+        self.serving.await.unwrap()
+    }
+}
+
+/// An event with every required field, told apart by `number`.
+pub fn event(number: u64) -> v1::Event {
+    v1::Event {
+        who: Some(v1::Who {
+            actor: format!("oidc:corp/user{number}"),
+            assurance: v1::Assurance::Asserted.into(),
+            ..Default::default()
+        }),
+        what: Some(v1::What {
+            action: "file.update".into(),
+            targets: vec![v1::Target {
+                uri: format!("fs://nfs1/code/{number}.py"),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        context: Some(v1::Context {
+            source: "test".into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+pub fn with_id(mut event: v1::Event, id: &str) -> v1::Event {
+    event.context.as_mut().unwrap().idempotency_id = id.into();
+    event
+}
