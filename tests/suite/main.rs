@@ -8,6 +8,8 @@
     missing_docs
 )]
 
+mod golden_events;
+mod golden_formats;
 mod merkle_edge;
 mod merkle_exhaustive;
 mod merkle_hash;
