@@ -8,7 +8,7 @@ use graven::verify::{Audit, AuditReport, Check, Reason, Verdict, check_entry};
 use prost::Message;
 
 use super::verify_support::{
-    ORIGIN, Sealer, act_parts, envelope, erased, erasure, event, key, signed_event,
+    ORIGIN, Sealer, act_parts, envelope, erased, erasure, event, key, ledger_envelope, signed_event,
 };
 
 /// What a server would hand over, with the signed checkpoint.
@@ -78,6 +78,10 @@ fn entries_checked_apart_fold_to_the_same() {
     let mut audit = Audit::new(&ledger.genesis, Some(&first_key()), None);
     checked.iter().for_each(|entry| audit.fold(entry).unwrap());
     assert_eq!(audit.finish(&ledger.checkpoint()).verdict, Verdict::Ok);
+
+    let header = ledger.headers[4].encode();
+    let misplaced = check_entry(ORIGIN, 3, &header, &ledger.bodies[4]).unwrap_err();
+    assert_eq!((misplaced.seq, misplaced.check), (Some(3), Check::Seq));
 
     let mut audit = Audit::new(&ledger.genesis, Some(&first_key()), None);
     audit.fold(&checked[0]).unwrap();
@@ -329,7 +333,13 @@ fn a_key_takes_over_only_with_the_consent_of_the_one_before() {
         let rotation = Rotation::new(ORIGIN, size, root, old, new).unwrap();
         rotation.sign(&from, &next).unwrap().to_string()
     };
-    let refused: [&dyn Fn(&Sealer) -> String; 5] = [
+    let refused: [&dyn Fn(&Sealer) -> String; 6] = [
+        &|ledger| {
+            let (from, root) = (key(ORIGIN, 0), ledger.tree().root());
+            let (old, new) = (from.verifier(), next.verifier());
+            let rotation = Rotation::new(ORIGIN, 3, root, old, new).unwrap();
+            rotation.sign(&from, &next).unwrap().to_string()
+        },
         &|ledger| of(ledger, 2, 33),
         &|ledger| of(ledger, 1, 0),
         &|ledger| {
@@ -453,6 +463,14 @@ fn a_ledger_that_breaks_the_rules_is_found_out_though_all_hashes_agree() {
         sealing(Kind::Event, true, signed),
         (Some(1), Check::ActorSignature)
     );
+    let mut signed_act = ledger_parts();
+    let mut with_signature = ledger_envelope();
+    with_signature.actor_signature = signed_event(5).actor_signature;
+    signed_act[0].1 = with_signature.encode_to_vec().into();
+    assert_eq!(
+        sealing(Kind::Act, true, signed_act),
+        (Some(1), Check::Envelope)
+    );
     // Parts that are not there, or not what they should be.
     for missing in [0, 2, 3] {
         let mut parts = client_parts();
@@ -488,6 +506,7 @@ fn acts_that_make_no_sense_are_found_out() {
         (Kind::Act, "ledger.erase", erasure(1, &[Tag::Why])),
         (Kind::Act, "ledger.erase", erasure(0, &[])),
         (Kind::Act, "ledger.erase", erasure(0, &[Tag::Who])),
+        (Kind::Act, "ledger.erase", erasure(0, &[Tag::Who, Tag::Why])),
         (
             Kind::Act,
             "ledger.erase",
@@ -504,6 +523,14 @@ fn acts_that_make_no_sense_are_found_out() {
         let place = sealing(kind, false, act_parts(action, act));
         assert_eq!(place, (Some(1), Check::Act), "{what}");
     }
+    let empty = v1::What {
+        action: "ledger.nothing".into(),
+        act: Some(v1::LedgerAct { act: None }),
+        ..Default::default()
+    };
+    let mut parts = ledger_parts();
+    parts[1].1 = empty.encode_to_vec().into();
+    assert_eq!(sealing(Kind::Act, false, parts), (Some(1), Check::Act));
 }
 
 #[test]

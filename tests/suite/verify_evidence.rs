@@ -4,7 +4,7 @@ use graven::entry::body::{Body, Content};
 use graven::entry::genesis::Genesis;
 use graven::entry::{Tag, v1};
 use graven::merkle::verify_inclusion;
-use graven::note::VerifierKey;
+use graven::note::{CosignerKey, VerifierKey};
 use graven::verify::{Check, Evidence, MAX_EVIDENCE_BYTES, Minimum, Reason, Verdict};
 
 use super::verify_support::{NOON, ORIGIN, Sealer, erased, event, key, signed_event};
@@ -216,6 +216,13 @@ fn a_file_has_exactly_the_fields_it_must_have() {
     assert_eq!(malformed(&format!("{json}{{}}")), Check::Format);
     let other_origin = json.replacen(ORIGIN, "ledger.example/mainz", 1);
     assert_eq!(malformed(&other_origin), Check::Origin);
+    let hash = format!("\"hash\": \"{:02x}", ledger.genesis.hash()[0]);
+    let other_hash = format!("\"hash\": \"{:02x}", !ledger.genesis.hash()[0]);
+    assert!(json.contains(&hash));
+    assert_eq!(
+        malformed(&json.replacen(&hash, &other_hash, 1)),
+        Check::Genesis
+    );
     let padded = format!("{json}{}", " ".repeat(MAX_EVIDENCE_BYTES));
     assert_eq!(malformed(&padded), Check::Format);
     let capitals = json.replacen("\"header\": \"01", "\"header\": \"0A", 1);
@@ -311,6 +318,26 @@ fn genesis_is_bound_by_entry_0() {
     first.header = ledger.headers[1].clone();
     first.proof = ledger.proof(1);
     assert_eq!(tampered(&not_first, &ledger), Check::Genesis);
+
+    let mut forger = Sealer::of_everything();
+    forger.headers[1].prev = forger.genesis.hash();
+    let mut second = forger.evidence(3);
+    let first = second.first_entry.as_mut().unwrap();
+    first.header = forger.headers[1].clone();
+    first.proof = forger.proof(1);
+    assert_eq!(tampered(&second, &forger), Check::Genesis);
+}
+
+#[test]
+fn genesis_names_a_logs_key_after_its_origin() {
+    let key = key(ORIGIN, 0).verifier();
+    let genesis = |origin| Genesis::new(&key, origin, [0; 32], NOON, None);
+    assert!(genesis(ORIGIN).is_ok());
+    let invalid = genesis("ledger.example/other").unwrap_err();
+    assert_eq!(invalid.field, "verifier_key");
+    let witness = CosignerKey::from_seed(ORIGIN, [1; 32]).unwrap().verifier();
+    let invalid = Genesis::new(&witness, ORIGIN, [0; 32], NOON, None).unwrap_err();
+    assert_eq!(invalid.field, "verifier_key");
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! Receipts: a ledger that lies about anything it answers with is found out by the client alone.
 
-use graven::entry::{CheckedEvent, v1};
+use ed25519_dalek::SigningKey;
+use graven::entry::{CheckedEvent, Seed, signature, v1};
 use graven::verify::{Check, Expected, Finding, expand_receipt, verify_receipt};
 use prost::Message;
 
 use super::verify_support::{
-    Sealer, checked, envelope, event, event_message, key, ledger_envelope, signed_event,
+    ORIGIN, Sealer, checked, envelope, event, event_message, key, ledger_envelope, signed_event,
     signed_event_for,
 };
 
@@ -225,6 +226,18 @@ fn an_actors_signature_can_be_neither_dropped_nor_added_nor_exchanged() {
     let mut exchanged = signed_event(0);
     exchanged.actor_signature = signed_event(1).actor_signature;
     assert_eq!(resealed(&signed, &exchanged), Check::ActorSignature);
+    // By another key, over the same parts: valid, and somebody else's.
+    let parts: Vec<_> = signed
+        .parts
+        .iter()
+        .map(|(tag, b)| (*tag, b.as_ref()))
+        .collect();
+    let sent = signed.actor_signature.as_ref().unwrap();
+    let seed = Seed(sent.seed.as_slice().try_into().unwrap());
+    let thief = SigningKey::from_bytes(&[0x0f; 32]);
+    let mut stolen = signed.clone();
+    stolen.actor_signature = Some(signature::sign(&thief, &seed, ORIGIN, &parts));
+    assert_eq!(resealed(&signed, &stolen), Check::ActorSignature);
     // Made for another ledger: the honest client would not have sent it here.
     let foreign = signed_event_for("ledger.example/other", 0);
     assert_eq!(resealed(&foreign, &foreign), Check::ActorSignature);
