@@ -47,8 +47,10 @@ pub fn check_entry(
     let header = decode_header(seq, header)?;
     let commitments = check_body_hash(&header, body)?;
     check_parts(&header, body)?;
-    check_envelope(&header, body)?;
-    check_actor_signature(origin, &header, body, &commitments)?;
+    if let Some(envelope) = shown_envelope(body) {
+        check_envelope(&header, &envelope)?;
+        check_actor_signature(origin, &header, &envelope, &commitments)?;
+    }
     let act = check_act(&header, body)?;
     let encoded = header.encode();
     Ok(CheckedEntry {
@@ -122,11 +124,8 @@ pub(super) fn check_parts(header: &Header, body: &Body) -> Result<(), Finding> {
     Ok(())
 }
 
-/// Checks that the envelope, if it is shown, is one for an entry of this kind.
-pub(super) fn check_envelope(header: &Header, body: &Body) -> Result<(), Finding> {
-    let Some(envelope) = shown_envelope(body) else {
-        return Ok(());
-    };
+/// Checks that the envelope is one for an entry of this kind.
+pub(super) fn check_envelope(header: &Header, envelope: &v1::Envelope) -> Result<(), Finding> {
     let wrong = |expected: &str, found: &str| {
         Err(Finding::at(header.seq, Check::Envelope, expected, found))
     };
@@ -156,21 +155,21 @@ pub(super) fn check_envelope(header: &Header, body: &Body) -> Result<(), Finding
     }
 }
 
-/// Checks the actor's signature over the parts 2 to 6, if the envelope is shown and has one.
+/// Checks the actor's signature over the parts 2 to 6, if the envelope has one.
 pub(super) fn check_actor_signature(
     origin: &str,
     header: &Header,
-    body: &Body,
+    envelope: &v1::Envelope,
     commitments: &[(Tag, Digest)],
 ) -> Result<(), Finding> {
-    let Some(actor_signature) = shown_envelope(body).and_then(|it| it.actor_signature) else {
+    let Some(actor_signature) = &envelope.actor_signature else {
         return Ok(());
     };
     let signed = commitments
         .iter()
         .copied()
         .filter(|(tag, _)| *tag != Tag::Envelope);
-    signature::verify_commitments(&actor_signature, origin, signed).map_err(|problem| {
+    signature::verify_commitments(actor_signature, origin, signed).map_err(|problem| {
         let found = format!("one that {problem}");
         Finding::at(
             header.seq,

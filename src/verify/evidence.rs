@@ -131,19 +131,21 @@ impl Evidence {
             Check::Part,
             parts.map(|()| "the parts are as they may be sealed".into()),
         );
-        let envelope = check_envelope(header, body);
-        checks.add(
-            Check::Envelope,
-            envelope.map(|()| "envelope, kind and flags agree".into()),
-        );
         let act = check_act(header, body);
         checks.add(
             Check::Act,
             act.map(|_| "the kind fits what was done".into()),
         );
-        if shown_envelope(body).is_some_and(|envelope| envelope.actor_signature.is_some()) {
+        let Some(envelope) = shown_envelope(body) else {
+            return;
+        };
+        checks.add(
+            Check::Envelope,
+            check_envelope(header, &envelope).map(|()| "envelope, kind and flags agree".into()),
+        );
+        if envelope.actor_signature.is_some() {
             let origin = self.genesis.origin();
-            let signed = check_actor_signature(origin, header, body, &commitments);
+            let signed = check_actor_signature(origin, header, &envelope, &commitments);
             let good = || "the actor signed these parts for this ledger".into();
             checks.add(Check::ActorSignature, signed.map(|()| good()));
         }

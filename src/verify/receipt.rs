@@ -136,8 +136,8 @@ fn check_sealed(
     let body = Body::disclose(seed, parts)
         .map_err(|error| Finding::at(seq, Check::Part, "parts in order", error.to_string()))?;
     check_parts(header, &body)?;
-    check_envelope(header, &body)?;
     let envelope = shown_envelope(&body).unwrap_or_default();
+    check_envelope(header, &envelope)?;
     // The one that was sent has been verified, so an equal one needs no more.
     if envelope.actor_signature != event.actor_signature {
         let sent = "the actor's signature that was sent";
