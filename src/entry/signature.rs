@@ -50,6 +50,16 @@ pub fn sign(
     }
 }
 
+/// The signature as it is sealed in the envelope: without the seed, from which every salt follows. Whoever sees the
+/// envelope could otherwise guess what is withheld, and erasing a part would leave the seed behind.
+#[must_use]
+pub fn without_seed(signature: &v1::ActorSignature) -> v1::ActorSignature {
+    v1::ActorSignature {
+        seed: Vec::new(),
+        ..signature.clone()
+    }
+}
+
 /// Checks a signature over the parts 2 to 6, and returns the seed it was made with.
 pub fn verify(
     signature: &v1::ActorSignature,

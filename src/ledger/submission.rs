@@ -178,7 +178,7 @@ impl Prepared {
         let seed = signature::verify(&actor_signature, origin, &signed)
             .map_err(|problem| Invalid::new("actor_signature", problem))?;
         let envelope = v1::Envelope {
-            actor_signature: Some(actor_signature),
+            actor_signature: Some(signature::without_seed(&actor_signature)),
             ..envelope.clone()
         };
         let envelope = Bytes::from(envelope.encode_to_vec());

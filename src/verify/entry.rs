@@ -139,6 +139,13 @@ pub(super) fn check_envelope(header: &Header, envelope: &v1::Envelope) -> Result
         v1::Authentication::Ledger => true,
         _ => false,
     };
+    if envelope
+        .actor_signature
+        .as_ref()
+        .is_some_and(|signature| !signature.seed.is_empty())
+    {
+        return wrong("an actor's signature without its seed", "one with it");
+    }
     match (header.kind, by_ledger) {
         (Kind::Event, true) => wrong("a client's event", "the envelope of an act of the ledger"),
         (Kind::Act | Kind::Seal, false) => wrong("an act of the ledger", "a client's envelope"),

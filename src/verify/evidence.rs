@@ -62,18 +62,9 @@ pub struct EvidenceReport {
 
 impl Evidence {
     /// The same without the bytes of the parts in `tags`: it still verifies.
-    ///
-    /// An envelope with an actor's signature tells the seed from which every salt follows, and so
-    /// would let small values of a withheld part be guessed: it goes as well.
     #[must_use]
     pub fn withhold(mut self, tags: &[Tag]) -> Self {
         self.body = self.body.withhold(tags);
-        let tells_seed = shown_envelope(&self.body)
-            .and_then(|envelope| envelope.actor_signature)
-            .is_some_and(|signature| !signature.seed.is_empty());
-        if tells_seed && !missing(&self.body).is_empty() {
-            self.body = self.body.withhold(&[Tag::Envelope]);
-        }
         self
     }
 

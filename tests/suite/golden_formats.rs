@@ -51,7 +51,7 @@ fn append(ledger: &mut Sealer, event: &CheckedEvent, seed: Seed) {
         name: "graven import git".into(),
         version: "1".into(),
     });
-    envelope.actor_signature = event.actor_signature.clone();
+    envelope.actor_signature = event.actor_signature.as_ref().map(signature::without_seed);
     let mut parts = vec![(Tag::Envelope, Bytes::from(envelope.encode_to_vec()))];
     parts.extend(event.parts.clone());
     ledger.seal(Kind::Event, event.actor_signature.is_some(), seed, parts);

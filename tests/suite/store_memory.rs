@@ -212,7 +212,7 @@ fn what_was_open_is_dead_after_a_power_cut() {
         "the dead one must not release the new one"
     );
     drop(again);
-    assert_eq!(batches(&disk.open_store().unwrap()), []);
+    assert!(batches(&disk.open_store().unwrap()).is_empty());
 }
 
 #[test]

@@ -90,7 +90,7 @@ impl Sealer {
     }
 
     pub(crate) fn append_under(&mut self, event: &CheckedEvent, mut envelope: v1::Envelope) {
-        envelope.actor_signature = event.actor_signature.clone();
+        envelope.actor_signature = event.actor_signature.as_ref().map(signature::without_seed);
         let seed = match &event.actor_signature {
             Some(signature) => Seed(signature.seed.as_slice().try_into().unwrap()),
             None => Seed(numbered(self.size())),

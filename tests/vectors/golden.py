@@ -214,7 +214,7 @@ class Ledger:
             _, signature = signed(parts, salts(seed))
             public_key = ACTOR.public_key().public_bytes_raw()
             actor_signature = EVENT.ActorSignature(
-                public_key=public_key, signature=signature, seed=seed
+                public_key=public_key, signature=signature
             )
         envelope = EVENT.Envelope(
             submitter=EVENT.Submitter(issuer="token", subject="oidc:corp/alice"),
