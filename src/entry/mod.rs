@@ -10,6 +10,7 @@ pub mod event;
 pub mod genesis;
 pub mod header;
 mod invalid;
+pub mod json;
 pub mod names;
 pub mod parts;
 mod schema;

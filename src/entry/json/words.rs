@@ -1,0 +1,36 @@
+//! The words that stand for the values of enumerations, in the order of their numbers.
+
+/// Stands for the value 0 of every enumeration. Printed only where leaving it out would mean something else.
+pub(super) const UNSPECIFIED: &str = "unspecified";
+
+pub(super) const ASSURANCE: [&str; 5] = [
+    UNSPECIFIED,
+    "asserted",
+    "inferred",
+    "authenticated",
+    "attested",
+];
+pub(super) const OUTCOME: [&str; 4] = [UNSPECIFIED, "success", "failure", "denied"];
+pub(super) const VERSION_STATE: [&str; 5] =
+    [UNSPECIFIED, "absent", "pending", "too_large", "unavailable"];
+pub(super) const EVIDENCE: [&str; 4] = [UNSPECIFIED, "observed", "declared", "inferred"];
+pub(super) const AUTHENTICATION: [&str; 6] = [
+    UNSPECIFIED,
+    "none",
+    "token",
+    "client_certificate",
+    "jwt",
+    "ledger",
+];
+
+/// The word for `number`, none for 0.
+pub(super) fn word(words: &[&'static str], number: i32) -> Option<&'static str> {
+    let index = usize::try_from(number).ok().filter(|index| *index > 0)?;
+    words.get(index).copied()
+}
+
+/// The number of `word`.
+pub(super) fn number(words: &[&str], word: &str) -> Option<i32> {
+    let index = words.iter().position(|known| *known == word)?;
+    i32::try_from(index).ok()
+}
