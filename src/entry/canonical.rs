@@ -82,7 +82,7 @@ pub(crate) fn check(bytes: &[u8], message: &Message) -> Result<(), Invalid> {
     while !reader.is_empty() {
         let (number, wire_type) = reader.key().map_err(|p| Invalid::new("", p))?;
         let field = match current {
-            Some(field) if field.number == number && field.repeated => field,
+            Some(field) if field.number == number && field.has_items() => field,
             Some(field) if field.number >= number => {
                 return Err(out_of_order(message, number));
             }
@@ -111,7 +111,7 @@ pub(crate) fn check(bytes: &[u8], message: &Message) -> Result<(), Invalid> {
             ));
         }
         check_value(&mut reader, field, wire_type).map_err(|invalid| {
-            if field.repeated {
+            if field.has_items() {
                 invalid.inside(&format!("{}[{}]", field.name, items - 1))
             } else {
                 invalid.inside(field.name)

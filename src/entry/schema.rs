@@ -21,6 +21,13 @@ pub(crate) struct Field {
     pub(crate) exclusive: bool,
 }
 
+impl Field {
+    /// Whether each of its items is encoded behind a key of its own. A packed list is one value.
+    pub(crate) fn has_items(&self) -> bool {
+        self.repeated && !matches!(self.kind, Kind::PackedUint32 | Kind::PackedUint64)
+    }
+}
+
 /// A field's type with its limits.
 #[derive(Debug)]
 pub(crate) enum Kind {
