@@ -1,1 +1,3 @@
-//! Foreign sources as events.
+//! Foreign sources as events: one module per source, each a mapping without knowledge of the ledger's inside.
+
+pub mod git;
