@@ -1,7 +1,7 @@
 //! Appends end to end: a server in its own process, a client in this one, loopback between them.
 //!
 //! `cargo bench --bench append -- [DIRECTORY] [SECONDS]` prints, measured in one run on the volume of DIRECTORY: the
-//! median fdatasync of one 4 KiB block, the median acknowledgement of one client that sends one event at a time, the rate
+//! median fdatasync of a 4 KiB block, the median acknowledgement of one client that sends one event at a time, the rate
 //! of 32 such clients, and the rate of batches of 1,000. Every event has 256 random bytes of detail and an idempotency id.
 #![allow(
     clippy::unwrap_used,
@@ -42,8 +42,13 @@ fn main() {
         .map_or_else(std::env::temp_dir, PathBuf::from);
     let seconds = arguments.get(1).map_or(5, |s| s.parse().unwrap());
     let dir = tempfile::tempdir_in(parent).unwrap();
-    let sync = fdatasync_median(dir.path());
-    println!("fdatasync of 4 KiB: median {:.0} µs", micros(sync));
+    let sync = fdatasync_median(dir.path(), |i| i * 4096);
+    let in_place = fdatasync_median(dir.path(), |i| i % 2 * 4096);
+    println!(
+        "fdatasync of 4 KiB: appended, median {:.0} µs; in place, median {:.0} µs",
+        micros(sync),
+        micros(in_place)
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -63,7 +68,7 @@ async fn measure(server: &Server, sync: Duration, duration: Duration) {
     let latencies = clients(&server.url, 1, duration).await;
     let median = percentile(&latencies, 0.5);
     println!(
-        "1 client, one event at a time: median {:.0} µs, {:.2} × fdatasync; p99 {:.0} µs",
+        "1 client, one event at a time: median {:.0} µs, {:.2} × appended fdatasync; p99 {:.0} µs",
         micros(median),
         median.as_secs_f64() / sync.as_secs_f64(),
         micros(percentile(&latencies, 0.99)),
@@ -191,14 +196,14 @@ fn cpu(process: &str) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn fdatasync_median(dir: &Path) -> Duration {
+fn fdatasync_median(dir: &Path, offset: impl Fn(u64) -> u64) -> Duration {
     let file = std::fs::File::create(dir.join("sync")).unwrap();
     file.write_all_at(&[0; 8192], 0).unwrap();
     file.sync_all().unwrap();
     let mut times = Vec::new();
     for i in 0..2000u64 {
         let start = Instant::now();
-        file.write_all_at(&[i as u8; 4096], i % 2 * 4096).unwrap();
+        file.write_all_at(&[i as u8; 4096], offset(i)).unwrap();
         file.sync_data().unwrap();
         times.push(start.elapsed());
     }

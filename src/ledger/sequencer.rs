@@ -102,7 +102,7 @@ impl Sequencer {
                 }
                 Err(error) => {
                     self.stop
-                        .because(format!("the store could not be written: {error}"));
+                        .because(format!("a group could not be sealed: {error}"));
                     return;
                 }
             }
