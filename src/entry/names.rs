@@ -96,6 +96,7 @@ pub fn check_target(uri: &str) -> Result<(), String> {
         ));
     };
     let good = match rest.split_once('/') {
+        _ if scheme == "graven" => is_of_ledger(rest),
         Some((authority, path)) if !authority.is_empty() && !path.is_empty() => {
             has_form(scheme, path)
         }
@@ -111,12 +112,6 @@ pub fn check_target(uri: &str) -> Result<(), String> {
 fn has_form(scheme: &str, path: &str) -> bool {
     let segments = || path.split('/');
     match scheme {
-        "graven" => {
-            matches!(path.split_once('/'), Some(("entry", seq)) if seq.parse::<u64>().is_ok())
-                || path == "index"
-                || path == "key"
-                || path == "anchor"
-        }
         // A git target without a path is the repository itself.
         "git" => match path.split_once("//") {
             Some((repository, file)) => !repository.is_empty() && !file.is_empty(),
@@ -133,6 +128,17 @@ fn has_form(scheme: &str, path: &str) -> bool {
         }
         _ => true,
     }
+}
+
+/// A ledger's entry, index, key or anchor, behind its origin, which may hold slashes itself.
+fn is_of_ledger(rest: &str) -> bool {
+    let is_seq = |text: &str| text.parse::<u64>().is_ok_and(|seq| seq.to_string() == text);
+    let origin = match rest.rsplit_once('/') {
+        Some((origin, "index" | "key" | "anchor")) => Some(origin),
+        Some((before, last)) if is_seq(last) => before.strip_suffix("/entry"),
+        _ => None,
+    };
+    origin.is_some_and(|origin| !origin.is_empty())
 }
 
 /// A version's id: a digest `<scheme>:<lower-case hexadecimal>`, or the store's own id.
