@@ -8,6 +8,10 @@
     missing_docs
 )]
 
+mod entry_canonical;
+mod entry_json;
+mod entry_names;
+mod entry_support;
 mod golden_events;
 mod golden_formats;
 mod merkle_edge;
