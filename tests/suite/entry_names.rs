@@ -1,5 +1,6 @@
 //! The names of `docs/naming.md`: twelve events typed as short JSON, and every form kept and broken.
 
+use graven::entry::CheckedEvent;
 use graven::entry::json::{self, Row};
 use graven::entry::names::{check_action, check_identity, check_target, check_version_id};
 use serde_json::Value;
@@ -35,6 +36,29 @@ fn twelve_events_are_typed_sealed_and_shown() {
         let uri = typed["target"].get("uri").unwrap_or(&typed["target"]);
         assert_eq!(&shown["targets"][0]["uri"], uri, "{line}");
     }
+}
+
+/// `tests/vectors/parts.py` read the same JSON and wrote the same bytes with the official protobuf library.
+#[test]
+fn twelve_events_have_the_encoding_of_the_official_library() {
+    let vectors: Value = serde_json::from_str(include_str!("../vectors/parts.json")).unwrap();
+    let vectors = vectors.as_array().unwrap();
+    let lines = twelve_events();
+    assert_eq!(vectors.len(), lines.len());
+    for (line, vector) in lines.into_iter().zip(vectors) {
+        let bytes = json::encode(&json::read(line).unwrap());
+        assert_eq!(vector["event"], hexadecimal(&bytes), "{line}");
+        let checked = CheckedEvent::check(&bytes).unwrap();
+        let parts = checked.parts.iter();
+        let parts: serde_json::Map<String, Value> = parts
+            .map(|(tag, part)| (tag.name().to_owned(), hexadecimal(part).into()))
+            .collect();
+        assert_eq!(vector["parts"], Value::Object(parts), "{line}");
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[track_caller]
