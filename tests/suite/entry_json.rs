@@ -269,6 +269,69 @@ fn times_keep_their_nanoseconds() {
 }
 
 #[test]
+fn labels_are_sorted_by_their_bytes() {
+    let event = json::read(r#"{"labels":{"b":"1","é":"2","B":"3","a":"4"}}"#).unwrap();
+    let labels = event.why.unwrap().labels;
+    let keys: Vec<&str> = labels.iter().map(|label| label.key.as_str()).collect();
+    assert_eq!(keys, ["B", "a", "b", "é"]);
+}
+
+/// The word for a value, from its name in the proto file.
+fn word(name: &str, of: &str) -> Value {
+    name.strip_prefix(of).unwrap().to_lowercase().into()
+}
+
+#[test]
+fn enumerations_are_the_words_of_the_proto_file() {
+    for number in 1.. {
+        let Ok(value) = v1::Authentication::try_from(number) else {
+            assert_eq!(number, 6);
+            break;
+        };
+        let mut envelope = envelope();
+        envelope.authentication = number;
+        let (header, body) = seal_parts(&envelope, Vec::new());
+        let row = written(&Row::new(&header, &body).unwrap());
+        assert_eq!(
+            row["authentication"],
+            word(value.as_str_name(), "AUTHENTICATION_")
+        );
+    }
+    for number in 1..4 {
+        let mut event = json::read(SHORT).unwrap();
+        event.what.as_mut().unwrap().outcome = number;
+        let outcome = v1::Outcome::try_from(number).unwrap();
+        assert_eq!(
+            written(&row(&event))["outcome"],
+            word(outcome.as_str_name(), "OUTCOME_")
+        );
+    }
+    for number in 1..5 {
+        let mut event = json::read(SHORT).unwrap();
+        event.who.as_mut().unwrap().assurance = number;
+        let assurance = v1::Assurance::try_from(number).unwrap();
+        assert_eq!(
+            written(&row(&event))["assurance"],
+            word(assurance.as_str_name(), "ASSURANCE_")
+        );
+    }
+    for number in 1..4 {
+        let mut event = json::read(SHORT).unwrap();
+        let evidence = v1::Evidence::try_from(number).unwrap();
+        event.what.as_mut().unwrap().inputs = vec![v1::Reference {
+            uri: "other:x".into(),
+            evidence: number,
+            ..v1::Reference::default()
+        }];
+        let row = written(&row(&event));
+        assert_eq!(
+            row["inputs"][0]["evidence"],
+            word(evidence.as_str_name(), "EVIDENCE_")
+        );
+    }
+}
+
+#[test]
 fn errors_name_the_field() {
     assert!(
         problem(r#"{"tagret":"x"}"#, "tagret")
