@@ -14,6 +14,10 @@ mod entry_names;
 mod entry_support;
 mod golden_events;
 mod golden_formats;
+#[cfg(feature = "server")]
+mod collect_git;
+#[cfg(feature = "server")]
+mod git_support;
 mod merkle_edge;
 mod merkle_exhaustive;
 mod merkle_hash;

@@ -72,7 +72,7 @@ impl Mapping {
             _ => (self.facts(commit)?, true),
         };
         let mut context = facts.context.clone();
-        context.idempotency_id = self.idempotency_id(&facts, change).into();
+        context.idempotency_id = self.idempotency_id(&facts, change);
         let mut why = facts.why.clone();
         why.labels.extend(mode_labels(change));
         why.labels.sort_by(|a, b| a.key.cmp(&b.key));
@@ -272,7 +272,7 @@ fn detail(facts: &CommitFacts) -> Option<v1::Detail> {
     let truncated = message.len() > MAX_MESSAGE_BYTES;
     let kept = message.get(..MAX_MESSAGE_BYTES).unwrap_or(message);
     Some(v1::Detail {
-        content: kept.to_vec().into(),
+        content: kept.to_vec(),
         media_type: "text/plain".to_string(),
         truncated,
         original_digest: if truncated {
