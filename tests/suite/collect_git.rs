@@ -41,7 +41,7 @@ fn linear_history() -> Repo {
     repo.commit("update");
     repo.git(&["mv", "moved", "renamed"]);
     repo.commit("rename");
-    repo.git(&["mv", "both", "deep/er/both"]);
+    repo.remove("both");
     repo.write("deep/er/both", long_text("both") + "more\n");
     repo.commit("rename and edit");
     let run = repo.path().join("run");
@@ -339,7 +339,6 @@ fn a_merge_shows_what_no_parent_has() {
         .filter(|event| reason(event) == "merge")
         .cloned()
         .collect();
-    // `theirs` is not among them: one parent has it changed, and neither lacks it.
     assert_eq!(
         summary(&merge),
         [
@@ -354,11 +353,8 @@ fn a_merge_shows_what_no_parent_has() {
         "the first parent's"
     );
     assert_eq!(after(&merge[1]).ids[1], sha256(b"neither\n"));
-    assert_eq!(
-        replay(&events)[&b"after"[..]].0,
-        PLAIN,
-        "the commit after it is not lost"
-    );
+    let last = events.last().unwrap();
+    assert_eq!(reason(last), "after", "the commit after it is not lost");
 }
 
 #[test]
@@ -431,8 +427,8 @@ fn times_that_an_event_cannot_hold_are_labels() {
     let cases = [
         ("-86400 +0000", Some(-86_400_000_000_000)),
         ("-9000000000 +0130", None),
-        ("7258118400 +0000", Some(7_258_118_400_000_000_000)),
-        ("7258118401 +0000", None),
+        ("7258118399 +0000", Some(7_258_118_399_000_000_000)),
+        ("7258118400 +0000", None),
         ("99999999999999999999999 +0000", None),
         ("yesterday", None),
     ];
@@ -613,7 +609,7 @@ fn merging_an_unrelated_history_keeps_the_events() {
 }
 
 #[test]
-fn configuration_and_environment_change_nothing() {
+fn configuration_replacements_and_grafts_change_nothing() {
     let repo = linear_history();
     let plain = repo.events();
     for (key, value) in [

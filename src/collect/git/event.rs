@@ -16,8 +16,8 @@ const MAX_LABEL_BYTES: usize = 1024;
 /// The longest message that is kept whole, in bytes. The rest of an event takes less than 32 KiB.
 const MAX_MESSAGE_BYTES: usize = MAX_EVENT_BYTES - 32 * 1024;
 
-/// 1900-01-01T00:00:00Z and 2200-01-01T00:00:00Z in seconds since 1970: what an event can hold.
-const SECONDS: std::ops::RangeInclusive<i64> = -2_208_988_800..=7_258_118_400;
+/// From 1900-01-01T00:00:00Z to before 2200-01-01T00:00:00Z in seconds since 1970: what an event can hold.
+const SECONDS: std::ops::Range<i64> = -2_208_988_800..7_258_118_400;
 const NANOSECONDS_PER_SECOND: i64 = 1_000_000_000;
 
 /// Maps the changes of one repository, in the order of its history.
