@@ -278,7 +278,7 @@ fn modes_are_labels_where_they_differ() {
         .map(|event| {
             let mode = |key| label(event, key).map(str::to_string);
             (
-                summary(&[event.clone()]).remove(0),
+                summary(std::slice::from_ref(event)).remove(0),
                 mode("mode_before"),
                 mode("mode_after"),
             )
@@ -740,4 +740,17 @@ fn a_damaged_repository_is_an_error_with_gits_words() {
     assert!(stderr.contains(&tree), "{stderr}");
     assert!(events.next().is_none());
     assert!(history.changes().is_err());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn no_process_outlives_its_use() {
+    let children = || fs::read_to_string("/proc/thread-self/children").unwrap();
+    let repo = linear_history();
+    let history = repo.history();
+    let mut events = history.events().unwrap();
+    assert!(events.next().unwrap().is_ok());
+    assert_ne!(children(), "");
+    drop(events);
+    assert_eq!(children(), "");
 }
