@@ -60,6 +60,17 @@ pub(crate) struct Outcome {
     pub(crate) _permit: OwnedSemaphorePermit,
 }
 
+/// The ledger has stopped, and says why.
+struct Final;
+
+impl Final {
+    /// Says so before those who wait are let go, or they would learn that it stopped and not why.
+    fn because(stop: &Stop, error: &LedgerError) -> Self {
+        stop.because(format!("the store could not be read or written: {error}"));
+        Self
+    }
+}
+
 /// A submission whose ids have been resolved.
 struct Accepted {
     entries: Vec<Prepared>,
@@ -100,17 +111,13 @@ impl Sequencer {
                         return;
                     }
                 }
-                Err(error) => {
-                    self.stop
-                        .because(format!("a group could not be sealed: {error}"));
-                    return;
-                }
+                Err(Final) => return,
             }
         }
     }
 
     /// Seals all that waits. An error is final: what the store holds is then not known.
-    fn seal(&mut self, waiting: Vec<Waiting>) -> Result<Group, LedgerError> {
+    fn seal(&mut self, waiting: Vec<Waiting>) -> Result<Group, Final> {
         let recorded_at = match self.check_room().and_then(|()| self.read_clock()) {
             Ok(recorded_at) => recorded_at,
             Err(error) => {
@@ -124,7 +131,7 @@ impl Sequencer {
         if headers.is_empty() {
             // A new submitter's number is remembered, so it has to be stored, even if nothing was sealed for it.
             if !batch.is_empty() {
-                self.store.commit(batch)?;
+                self.commit(batch)?;
             }
             return Ok(self.group(headers, outcomes));
         }
@@ -140,8 +147,14 @@ impl Sequencer {
         self.head.recorded_at = recorded_at;
         put_packs(&mut batch, packs, &outcomes, &headers, &self.head);
         batch.put(Space::Meta, HEAD, self.head.encode(&self.tag_key));
-        self.store.commit(batch)?;
+        self.commit(batch)?;
         Ok(self.group(headers, outcomes))
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), Final> {
+        self.store
+            .commit(batch)
+            .map_err(|error| Final::because(&self.stop, &error.into()))
     }
 
     fn group(&self, headers: Vec<[u8; Header::LEN]>, outcomes: Vec<Outcome>) -> Group {
@@ -177,19 +190,18 @@ impl Sequencer {
     }
 
     /// Resolves idempotency ids; answers those submissions that cannot be accepted.
-    fn accept(
-        &mut self,
-        waiting: Vec<Waiting>,
-        batch: &mut Batch,
-    ) -> Result<Vec<Accepted>, LedgerError> {
+    fn accept(&mut self, waiting: Vec<Waiting>, batch: &mut Batch) -> Result<Vec<Accepted>, Final> {
         let submissions: Vec<&Submission> = waiting.iter().map(|w| &w.submission).collect();
-        let resolutions = self.ids.resolve(
-            &*self.store,
-            &self.reader,
-            &submissions,
-            self.head.size,
-            batch,
-        )?;
+        let resolutions = self
+            .ids
+            .resolve(
+                &*self.store,
+                &self.reader,
+                &submissions,
+                self.head.size,
+                batch,
+            )
+            .map_err(|error| Final::because(&self.stop, &error))?;
         let mut accepted = Vec::with_capacity(waiting.len());
         for (
             Waiting {
