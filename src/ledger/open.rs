@@ -125,7 +125,12 @@ pub(crate) fn open(
         None => home.create_slots()?,
     };
     let anchor = match anchor {
-        Some(anchor) if anchor.frontier.size() == head.size => anchor,
+        Some(anchor) if anchor.frontier.size() == head.size => {
+            // It too may have been read from a page cache that never reached the disk. In its own slot, so that the one
+            // before stays whole whatever happens now.
+            anchor.write(&mut *slots)?;
+            anchor
+        }
         before => {
             let generation = before.map_or(0, |anchor| anchor.generation.saturating_add(1));
             let (anchor, _) = sign_next(
