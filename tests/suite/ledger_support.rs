@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use graven::entry::{CheckedEvent, Header, Kind, Tag, v1};
 use graven::ledger::{
-    Appended, Clock, DirectoryReport, Entropy, Home, Ledger, LedgerError, Options, SealedEntry,
-    audit_directory, init,
+    Appended, Clock, Directory, DirectoryReport, Entropy, Home, Ledger, LedgerError, Options,
+    SealedEntry, audit_directory, init,
 };
 use graven::merkle::verify_consistency;
 use graven::note::{Checkpoint, SignerKey};
-use graven::store::Direction;
+use graven::store::{Batch, Direction, KeyRange, MemoryDisk, SLOT_COUNT, Space};
 use graven::verify::{Expected, Verdict, verify_receipt};
 
 use super::verify_support::{NOON, ORIGIN, checked, envelope, event_message, key};
@@ -455,4 +455,88 @@ pub(crate) fn expected(operator: &Operator) -> Expected {
 
 fn open(operator: &Operator, note: &str) -> Checkpoint {
     Checkpoint::open(note, &operator.origin, &operator.key().verifier()).unwrap()
+}
+
+/// A place for a ledger on one of the engines.
+pub(crate) struct Site {
+    pub(crate) home: Box<dyn Home>,
+    pub(crate) dir: Option<tempfile::TempDir>,
+}
+
+impl Site {
+    pub(crate) fn in_memory() -> Self {
+        Self {
+            home: Box::new(MemoryDisk::new()),
+            dir: None,
+        }
+    }
+
+    pub(crate) fn in_directory() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            home: Box::new(Directory::new(dir.path())),
+            dir: Some(dir),
+        }
+    }
+
+    /// A place with nothing in it on the same engine.
+    pub(crate) fn another(&self) -> Self {
+        match self.dir {
+            Some(_) => Self::in_directory(),
+            None => Self::in_memory(),
+        }
+    }
+
+    /// What the store holds, in a store elsewhere.
+    pub(crate) fn copy_store_to(&self, other: &Self) {
+        let store = self.home.read_store().unwrap();
+        let mut batch = Batch::new();
+        for space in Space::ALL {
+            for pair in store.scan(space, KeyRange::all(), Direction::Forward) {
+                let (key, value) = pair.unwrap();
+                batch.put(space, key, value);
+            }
+        }
+        let copy = other.home.create_store().unwrap();
+        copy.commit(batch).unwrap();
+        copy.flush().unwrap();
+    }
+
+    pub(crate) fn copy_slots_to(&self, other: &Self) {
+        let slots = self.home.open_slots().unwrap();
+        let mut copy = other.home.create_slots().unwrap();
+        for slot in 0..SLOT_COUNT {
+            copy.write(slot, &slots.read(slot).unwrap()).unwrap();
+        }
+    }
+
+    pub(crate) fn copy(&self) -> Self {
+        self.with_slots_of(self)
+    }
+
+    /// This store beside the anchor of another.
+    pub(crate) fn with_slots_of(&self, other: &Self) -> Self {
+        let copy = self.another();
+        self.copy_store_to(&copy);
+        other.copy_slots_to(&copy);
+        copy
+    }
+
+    /// Changes the value under a key of the store.
+    pub(crate) fn edit(&self, space: Space, key: &[u8], edit: impl FnOnce(&mut Vec<u8>)) {
+        let store = self.home.open_store().unwrap();
+        let mut value = store.get(space, key).unwrap().expect("a value").to_vec();
+        edit(&mut value);
+        let mut batch = Batch::new();
+        batch.put(space, key.to_vec(), value);
+        store.commit(batch).unwrap();
+    }
+
+    /// Overwrites a slot of the anchor with what `edit` makes of it.
+    pub(crate) fn edit_slot(&self, slot: usize, edit: impl FnOnce(&mut Vec<u8>)) {
+        let mut slots = self.home.open_slots().unwrap();
+        let mut bytes = slots.read(slot).unwrap();
+        edit(&mut bytes);
+        slots.write(slot, &bytes).unwrap();
+    }
 }
