@@ -23,6 +23,8 @@ pub trait Home: Send + Sync {
     fn open_slots(&self) -> Result<Box<dyn Slots>, StoreError>;
     /// Makes the anchor's slots, both zeros.
     fn create_slots(&self) -> Result<Box<dyn Slots>, StoreError>;
+    /// Keeps slots that cannot be opened under another name, so that new ones can be made.
+    fn set_slots_aside(&self) -> Result<(), StoreError>;
 }
 
 /// A directory.
@@ -83,6 +85,10 @@ impl Home for Directory {
     fn create_slots(&self) -> Result<Box<dyn Slots>, StoreError> {
         Ok(Box::new(FileSlots::create(&self.anchor)?))
     }
+
+    fn set_slots_aside(&self) -> Result<(), StoreError> {
+        FileSlots::set_aside(&self.anchor)
+    }
 }
 
 impl Home for MemoryDisk {
@@ -117,5 +123,10 @@ impl Home for MemoryDisk {
 
     fn create_slots(&self) -> Result<Box<dyn Slots>, StoreError> {
         Ok(Box::new(Self::create_slots(self)?))
+    }
+
+    fn set_slots_aside(&self) -> Result<(), StoreError> {
+        // They always open.
+        Ok(())
     }
 }

@@ -323,10 +323,6 @@ impl Ledger {
         let what = v1::What {
             action: "ledger.adopt".into(),
             outcome: v1::Outcome::Success.into(),
-            targets: vec![v1::Target {
-                uri: format!("graven://{origin}/anchor"),
-                ..Default::default()
-            }],
             act: Some(v1::LedgerAct {
                 act: Some(v1::ledger_act::Act::Adoption(v1::Adoption {
                     size,
@@ -355,10 +351,12 @@ impl Ledger {
         let act = Submission::act(&what, &context, &envelope, Seed(seed));
         let permit = Arc::clone(&self.permits).try_acquire_many_owned(act.permits());
         let outcome = self.submit(act, permit.map_err(|_| self.stopped())?)?;
-        outcome
-            .blocking_recv()
-            .unwrap_or_else(|_| Err(self.stopped()))
-            .map(drop)
+        // In a thread of its own, since nobody may block in one that runs tasks, as the caller's may be.
+        let answer = std::thread::scope(|scope| scope.spawn(|| outcome.blocking_recv()).join());
+        match answer {
+            Ok(Ok(answer)) => answer.map(drop),
+            _ => Err(self.stopped()),
+        }
     }
 
     fn check_size(&self, size: u64) -> Result<(), LedgerError> {

@@ -10,14 +10,14 @@ use super::anchor::Anchor;
 use super::error::{Damage, LedgerError, Refusal};
 use super::head::{Head, TAG_KEY_CONTEXT};
 use super::home::Home;
-use super::keys::{GENESIS, HEAD};
+use super::keys::{GENESIS, HEAD, key_seq, seq_key};
 use super::ports::{Clock, Entropy};
 use super::reader::packs_from;
 use super::signer::sign_next;
 use super::tree::Tree;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Digest, Header, v1};
-use crate::merkle::{Frontier, Hash, Tile, empty_root, root_at};
+use crate::merkle::{Frontier, Hash, Tile, empty_root};
 use crate::note::SignerKey;
 use crate::store::{Batch, Read, Slots, Space, Store, StoreError};
 
@@ -57,6 +57,12 @@ pub fn init(
     )
     .map_err(|invalid| LedgerError::Invalid { index: 0, invalid })?;
     let already = || Refusal::AlreadyInitialised(home.name());
+    // Looked for first: an empty store made beside it would hide that the real one is missing.
+    match home.open_slots() {
+        Err(StoreError::Missing { .. }) => {}
+        Ok(_) | Err(StoreError::Damaged { .. }) => return Err(already().into()),
+        Err(error) => return Err(error.into()),
+    }
     let store = home.create_store().map_err(|error| match error {
         StoreError::Exists { .. } => already().into(),
         other => LedgerError::from(other),
@@ -91,7 +97,10 @@ pub(crate) fn open(
     origin: &str,
     adopt: bool,
 ) -> Result<Opened, LedgerError> {
-    let lock = home.lock()?;
+    let lock = home.lock().map_err(|error| match error {
+        StoreError::Missing { .. } => Refusal::NotInitialised(home.name()).into(),
+        other => LedgerError::from(other),
+    })?;
     let tag_key = key.derive(TAG_KEY_CONTEXT);
     let (slots, anchor, adopted) = find_anchor(home, adopt)?;
     let reading = match home.read_store() {
@@ -122,7 +131,13 @@ pub(crate) fn open(
     store.flush()?;
     let mut slots = match slots {
         Some(slots) => slots,
-        None => home.create_slots()?,
+        None => match home.create_slots() {
+            Err(StoreError::Exists { .. }) => {
+                home.set_slots_aside()?;
+                home.create_slots()?
+            }
+            slots => slots?,
+        },
     };
     let anchor = match anchor {
         Some(anchor) if anchor.frontier.size() == head.size => {
@@ -141,7 +156,10 @@ pub(crate) fn open(
                 head.recorded_at,
                 head.chain,
             )?;
-            anchor.write(&mut *slots)?;
+            // An anchor is given up by the entry that says so: its checkpoint is the first to be written.
+            if adopted.is_none() {
+                anchor.write(&mut *slots)?;
+            }
             anchor
         }
     };
@@ -175,6 +193,7 @@ fn find_anchor(home: &dyn Home, adopt: bool) -> Result<FoundAnchor, LedgerError>
             let adopted = adopt.then(|| "the anchor is missing".to_string());
             return Ok((None, None, adopted));
         }
+        Err(StoreError::Damaged { what, .. }) if adopt => return Ok((None, None, Some(what))),
         Err(StoreError::Damaged { what, .. }) => {
             return Err(Refusal::AnchorDamaged(what).into());
         }
@@ -245,10 +264,7 @@ fn check_head(
                 }
                 .into());
             }
-            let tree = load_tree(store, head.size)?;
-            if root_at(&tree, signed.size()).map_err(|e| prove_error(e, signed.size()))?
-                != *signed.root()
-            {
+            if load_tree(store, signed.size())?.root() != *signed.root() {
                 return Err(Refusal::Fork {
                     size: signed.size(),
                 }
@@ -277,6 +293,15 @@ fn check_head(
     let end = start.follow(&**store, head.size)?;
     if end.frontier.root() != head.root || end.chain != head.chain {
         return Err(bad("they do not lead to the root and the chain hash of the head").into());
+    }
+    if let Some((key, _)) = store.last_at_or_before(Space::Entry, &seq_key(u64::MAX))?
+        && key_seq(&key).is_none_or(|seq| seq >= head.size)
+    {
+        return Err(bad("there are entries behind the last").into());
+    }
+    if load_tree(store, head.size)?.root() != head.root {
+        let what = "the tiles do not hash to the root of the head";
+        return Err(LedgerError::Damaged(Damage::of(what)));
     }
     Ok((head, end.frontier))
 }
@@ -346,6 +371,13 @@ pub(crate) fn load_tree(store: &Arc<dyn Read>, size: u64) -> Result<Tree, Ledger
                 break;
             }
         }
+    }
+    if (leaves.len() as u64) < size - first {
+        let missing = first + leaves.len() as u64;
+        return Err(LedgerError::Damaged(Damage::at(
+            missing,
+            "the entry is missing",
+        )));
     }
     Tree::load(Arc::clone(store), size, leaves)
 }

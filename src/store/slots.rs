@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -96,6 +96,15 @@ impl FileSlots {
         };
         slots.check_length()?;
         Ok(slots)
+    }
+
+    /// Renames the file to the same with `.damaged` behind it, over an older one of that name.
+    pub fn set_aside(path: &Path) -> Result<(), StoreError> {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".damaged");
+        fs::rename(path, &aside)
+            .map_err(|error| StoreError::from_io("setting aside", path, error))?;
+        sync_dir(parent(path))
     }
 
     fn check_length(&self) -> Result<(), StoreError> {
