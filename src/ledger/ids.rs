@@ -4,13 +4,11 @@
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
-
 use super::error::{Damage, Existing, LedgerError};
 use super::keys::{SUBMITTER_PREFIX, id_key, submitter_key};
 use super::reader::Reader;
-use super::submission::{Prepared, Submission};
-use crate::entry::{Tag, v1};
+use super::submission::{Prepared, Submission, actor_signature};
+use crate::entry::v1;
 use crate::store::{Batch, Direction, KeyRange, Read, Space};
 
 /// Index and seq of those events of a submission that were there already.
@@ -91,7 +89,9 @@ impl Ids {
                         } else {
                             Existing::Entry(other.seq)
                         };
-                        Some((other.seq, existing, other.prepared.parts == prepared.parts))
+                        let same = other.prepared.parts == prepared.parts
+                            && other.prepared.actor_signature() == prepared.actor_signature();
+                        Some((other.seq, existing, same))
                     }
                     (None, None) => None,
                 };
@@ -193,8 +193,9 @@ fn same_as_stored(reader: &Reader, seq: u64, prepared: &Prepared) -> Result<bool
         let what = "an idempotency id stands for an entry that does not exist";
         return Err(LedgerError::Damaged(Damage::at(seq, what)));
     }
-    let stored: Vec<(Tag, Bytes)> = reader.parts(seq)?;
-    Ok(stored == prepared.parts)
+    let (parts, signed) = reader.sent(seq)?;
+    let signature = signed.and_then(|envelope| actor_signature(&envelope));
+    Ok(parts == prepared.parts && signature == prepared.actor_signature())
 }
 
 fn read_seq(value: &[u8]) -> Result<u64, LedgerError> {

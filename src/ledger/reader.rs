@@ -23,6 +23,9 @@ pub struct SealedEntry {
     pub body: Body,
 }
 
+/// Parts, and the envelope if it holds an actor's signature.
+pub(crate) type Sent = (Vec<(Tag, Bytes)>, Option<Bytes>);
+
 /// Reads the entries of a store.
 #[derive(Clone)]
 pub(crate) struct Reader {
@@ -47,17 +50,18 @@ impl Reader {
             .ok_or_else(|| LedgerError::Damaged(Damage::at(seq, "its pack does not hold it")))
     }
 
-    /// The parts 2 to 6 of the entry `seq`.
-    pub(crate) fn parts(&self, seq: u64) -> Result<Vec<(Tag, Bytes)>, LedgerError> {
+    /// What the client sent as the entry `seq`: the parts 2 to 6, and the envelope if it holds an actor's signature.
+    pub(crate) fn sent(&self, seq: u64) -> Result<Sent, LedgerError> {
         let entry = self.entry(seq)?;
+        let signed = entry.body.disclosed(Tag::Envelope);
+        let signed = signed.filter(|_| entry.header.actor_signature).cloned();
         let parts = entry
             .body
             .parts()
             .iter()
             .filter(|(tag, _)| *tag != Tag::Envelope);
-        Ok(parts
-            .filter_map(|(tag, _)| Some((*tag, entry.body.disclosed(*tag)?.clone())))
-            .collect())
+        let parts = parts.filter_map(|(tag, _)| Some((*tag, entry.body.disclosed(*tag)?.clone())));
+        Ok((parts.collect(), signed))
     }
 
     /// The header, the envelope and the seed of the entry `seq`.
@@ -124,6 +128,10 @@ impl Reader {
                 return Err(LedgerError::Damaged(Damage::at(seq, what)));
             }
             let body = body_of(pack, &erasable, index)?;
+            if body.hash() != header.body_hash {
+                let what = "its parts do not hash to what its header says";
+                return Err(LedgerError::Damaged(Damage::at(seq, what)));
+            }
             entries.push(SealedEntry { header, body });
         }
         if direction == Direction::Reverse {

@@ -46,6 +46,19 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    /// The actor's signature, if there is one.
+    pub(crate) fn actor_signature(&self) -> Option<v1::ActorSignature> {
+        let signed = self.record.actor_signature.then_some(&self.envelope);
+        signed.and_then(|envelope| actor_signature(envelope))
+    }
+}
+
+/// The actor's signature in an encoded envelope.
+pub(crate) fn actor_signature(envelope: &[u8]) -> Option<v1::ActorSignature> {
+    v1::Envelope::decode(envelope).ok()?.actor_signature
+}
+
 /// What became of a submission.
 #[derive(Debug, Clone)]
 pub struct Appended {
