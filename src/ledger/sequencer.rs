@@ -178,6 +178,8 @@ impl Sequencer {
     /// The time for the next entries: never before that of the last one, and never far ahead of what has passed.
     fn read_clock(&mut self) -> Result<u64, LedgerError> {
         let (last_wall, last_monotonic) = self.last_reading;
+        // A clock that was set back may return to where it was.
+        let last_wall = last_wall.max(self.head.recorded_at);
         let (wall, monotonic) = (self.clock.unix_nanos(), self.clock.monotonic());
         let passed = monotonic.saturating_sub(last_monotonic) + MAX_CLOCK_JUMP;
         let limit = last_wall.saturating_add(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX));
