@@ -47,6 +47,7 @@ mod store_files;
 mod store_memory;
 #[cfg(feature = "server")]
 mod store_rocks;
+mod tidy;
 mod verify_audit;
 mod verify_evidence;
 mod verify_receipt;

@@ -1,0 +1,36 @@
+# One build cache for every clone, outside of it: compiling RocksDB takes ten minutes.
+CARGO_TARGET_DIR ?= $(HOME)/.cache/graven/target
+export CARGO_TARGET_DIR
+
+.PHONY: help demo test long bench lint prepare
+
+help:
+	@echo 'make demo    the main job, told step by step (REPO=path for another git repository)'
+	@echo 'make test    the tests'
+	@echo 'make long    the tests with the long batteries'
+	@echo 'make bench   appends end to end, beside fdatasync of the same volume (DIR=path SECONDS=n)'
+	@echo 'make lint    format, clippy, licences and advisories'
+	@echo
+	@echo 'The first build compiles RocksDB and takes about fifteen minutes on two cores.'
+	@echo 'Build cache: $(CARGO_TARGET_DIR)'
+
+prepare:
+	@scripts/prepare.sh
+
+demo: prepare
+	@scripts/demo.sh
+
+test: prepare
+	cargo test --release --locked
+
+long: prepare
+	GRAVEN_LONG=1 cargo test --release --locked
+
+bench: prepare
+	cargo bench --profile release --locked --bench append -- $(DIR) $(SECONDS)
+
+lint: prepare
+	cargo fmt --check
+	cargo clippy --release --locked --all-targets -- -D warnings
+	cargo clippy --release --locked --all-targets --no-default-features -- -D warnings
+	scripts/deny.sh
