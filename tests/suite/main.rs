@@ -12,6 +12,7 @@ mod entry_canonical;
 mod entry_json;
 mod entry_names;
 mod entry_support;
+mod format_doc;
 mod golden_events;
 mod golden_formats;
 #[cfg(feature = "server")]

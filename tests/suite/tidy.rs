@@ -318,6 +318,7 @@ fn link_problems(sources: &[Source], exists: impl Fn(&Path) -> bool) -> Vec<Stri
 }
 
 /// Commands that no document shows.
+#[cfg(feature = "server")]
 fn command_problems(sources: &[Source], commands: &[String]) -> Vec<String> {
     let documents: Vec<_> = sources
         .iter()
