@@ -1,1 +1,118 @@
-//! The commands.
+//! The commands: one file each, and in each parse → resolve → run → render.
+//!
+//! Data goes to standard output, everything else to standard error. The format never depends on a terminal; colour and
+//! width may. Exit codes are those of [`failure`].
+
+mod append;
+mod arguments;
+mod bodies;
+mod checkpoint;
+mod config;
+mod connect;
+mod failure;
+mod files;
+mod import;
+mod init;
+mod keygen;
+mod log;
+mod prove;
+mod render;
+mod serve;
+mod show;
+mod submit;
+mod tail;
+mod time;
+mod token;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use arguments::Global;
+use failure::Failure;
+
+/// An audit ledger that proves what it says.
+#[derive(Debug, Parser)]
+#[command(
+    name = "graven",
+    version,
+    about,
+    max_term_width = 80,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a signing key
+    Keygen(keygen::Arguments),
+    /// Make a bearer token for a writer or reader
+    Token(token::Arguments),
+    /// Make an empty ledger
+    Init(init::Arguments),
+    /// Run a ledger
+    Serve(serve::Arguments),
+    /// Append events, from flags or as JSON lines
+    Append(append::Arguments),
+    /// Show one entry
+    Show(show::Arguments),
+    /// List entries by seq and time
+    Log(log::Arguments),
+    /// Follow entries as they are sealed
+    Tail(tail::Arguments),
+    /// Write one entry's evidence to a file
+    Prove(prove::Arguments),
+    /// Check evidence, a stopped ledger's directory or a running server
+    Verify(verify::Arguments),
+    /// Import a history
+    Import(import::Arguments),
+    /// Print the newest signed checkpoint
+    Checkpoint(checkpoint::Arguments),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    arguments.global.apply();
+    match run(arguments) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let global = arguments.global;
+    match arguments.command {
+        Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Append(arguments) => in_runtime(append::run(&arguments)),
+        Command::Show(arguments) => in_runtime(show::run(&arguments)),
+        Command::Log(arguments) => in_runtime(log::run(&arguments, &global)),
+        Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
+        Command::Prove(arguments) => in_runtime(prove::run(&arguments, &global)),
+        Command::Verify(arguments) => verify::run(&arguments, &global),
+        Command::Import(arguments) => in_runtime(import::run(&arguments, &global)),
+        Command::Checkpoint(arguments) => in_runtime(checkpoint::run(&arguments)),
+    }
+}
+
+fn in_runtime(
+    command: impl Future<Output = Result<ExitCode, Failure>>,
+) -> Result<ExitCode, Failure> {
+    runtime()?.block_on(command)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::other(format!("no threads to run with: {error}")))
+}

@@ -8,17 +8,17 @@
     missing_docs
 )]
 
+#[cfg(feature = "server")]
+mod collect_git;
 mod entry_canonical;
 mod entry_json;
 mod entry_names;
 mod entry_support;
 mod format_doc;
-mod golden_events;
-mod golden_formats;
-#[cfg(feature = "server")]
-mod collect_git;
 #[cfg(feature = "server")]
 mod git_support;
+mod golden_events;
+mod golden_formats;
 mod merkle_edge;
 mod merkle_exhaustive;
 mod merkle_hash;

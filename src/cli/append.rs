@@ -1,0 +1,245 @@
+//! `graven append`: events from flags, or as JSON lines from standard input.
+
+use std::io::{self, BufRead, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Connection, Format, Output, Pinned};
+use super::connect::{Client, connect};
+use super::failure::Failure;
+use super::submit::{Batch, Placed, Refused};
+use crate::entry::{CheckedEvent, v1};
+use crate::note::VerifierKey;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without flags, events are read from standard input, one JSON object a line:\n  \
+    {\"action\":\"job.cancel\",\"actor\":\"unix:a100/10432\",\"target\":\"slurm://a100/job/77\",\"source\":\"slurm\"}\n\
+    docs/naming.md has the names and more examples."
+)]
+pub(super) struct Arguments {
+    /// What was done, <noun>.<verb>
+    #[arg(long, requires_all = ["target", "source"])]
+    action: Option<String>,
+    /// What was acted upon; can be repeated
+    #[arg(long, value_name = "URI", requires = "action")]
+    target: Vec<String>,
+    /// The system that says so
+    #[arg(long, requires = "action")]
+    source: Option<String>,
+    /// Who did it, as claimed
+    #[arg(long, value_name = "IDENTITY", requires = "action")]
+    actor: Option<String>,
+    /// How it ended: success, failure, denied
+    #[arg(long, requires = "action")]
+    outcome: Option<String>,
+    /// The target's version before, with its scheme; can be repeated
+    #[arg(long, value_name = "ID", requires = "action")]
+    before: Vec<String>,
+    /// The target's version after, with its scheme; can be repeated
+    #[arg(long, value_name = "ID", requires = "action")]
+    after: Vec<String>,
+    /// The target's owner at the time
+    #[arg(long, value_name = "IDENTITY", requires = "action")]
+    owner: Option<String>,
+    /// When it happened, RFC 3339
+    #[arg(long, value_name = "TIME", requires = "action")]
+    occurred_at: Option<String>,
+    /// The run it happened in
+    #[arg(long, value_name = "ID", requires = "action")]
+    run: Option<String>,
+    /// Why
+    #[arg(long, requires = "action")]
+    reason: Option<String>,
+    /// The ticket, change request or commit
+    #[arg(long, requires = "action")]
+    ticket: Option<String>,
+    /// Makes a retry safe
+    #[arg(long, value_name = "ID", requires = "action")]
+    id: Option<String>,
+    /// Free form, in JSON
+    #[arg(long, value_name = "JSON", requires = "action")]
+    detail: Option<String>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    pinned: Pinned,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let pinned = arguments.pinned.key()?;
+    let mut client = connect(&arguments.connection).await?;
+    let mut sender = Sender {
+        client: &mut client,
+        pinned: pinned.as_ref(),
+        format: arguments.output.output,
+        batch: Batch::default(),
+        lines: Vec::new(),
+        printed: 0,
+    };
+    if let Some(action) = &arguments.action {
+        let event = read(&arguments.json(action)?).map_err(Failure::usage)?;
+        sender.add(event, None).await?;
+    } else {
+        sender.add_lines(io::stdin().lock()).await?;
+    }
+    sender.finish().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    /// The same as an event in JSON.
+    fn json(&self, action: &str) -> Result<String, Failure> {
+        let mut event = Map::new();
+        event.insert("action".into(), action.into());
+        let texts = [
+            ("source", &self.source),
+            ("actor", &self.actor),
+            ("outcome", &self.outcome),
+            ("occurred_at", &self.occurred_at),
+            ("run", &self.run),
+            ("reason", &self.reason),
+            ("ticket", &self.ticket),
+            ("idempotency_id", &self.id),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                event.insert(name.into(), text.as_str().into());
+            }
+        }
+        let targets = self
+            .target
+            .iter()
+            .map(|uri| self.target_json(uri))
+            .collect();
+        event.insert("targets".into(), Value::Array(targets));
+        if let Some(detail) = &self.detail {
+            let value: Value = serde_json::from_str(detail)
+                .map_err(|error| Failure::usage(format!("--detail is not JSON: {error}")))?;
+            event.insert("detail".into(), value);
+        }
+        Ok(Value::Object(event).to_string())
+    }
+
+    fn target_json(&self, uri: &str) -> Value {
+        let mut target = Map::from_iter([("uri".to_string(), json!(uri))]);
+        for (name, ids) in [("before", &self.before), ("after", &self.after)] {
+            if !ids.is_empty() {
+                target.insert(name.into(), json!(ids));
+            }
+        }
+        if let Some(owner) = &self.owner {
+            target.insert("owner".into(), json!(owner));
+        }
+        Value::Object(target)
+    }
+}
+
+/// Reads an event, as typed or as `graven log -o jsonl` printed it, and checks it before it is sent.
+fn read(text: &str) -> Result<v1::Event, String> {
+    let event = crate::entry::json::read_row(text).map_err(|error| error.to_string())?;
+    CheckedEvent::check(&crate::entry::json::encode(&event)).map_err(|error| error.to_string())?;
+    Ok(event)
+}
+
+struct Sender<'a> {
+    client: &'a mut Client,
+    pinned: Option<&'a VerifierKey>,
+    format: Format,
+    batch: Batch,
+    /// The line of each event of the batch.
+    lines: Vec<Option<u64>>,
+    printed: u64,
+}
+
+impl Sender<'_> {
+    /// Sends every line. At a bad one it stops, after those before it have been acknowledged.
+    async fn add_lines(&mut self, input: impl BufRead) -> Result<(), Failure> {
+        for (number, line) in (1..).zip(input.lines()) {
+            let line = line.map_err(|error| Failure::usage(format!("line {number}: {error}")))?;
+            if line.trim().is_empty() {
+                continue;
+            }
+            match read(&line) {
+                Ok(event) => self.add(event, Some(number)).await?,
+                Err(problem) => {
+                    self.send().await?;
+                    return Err(Failure::usage(format!("line {number}: {problem}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn add(&mut self, event: v1::Event, line: Option<u64>) -> Result<(), Failure> {
+        if let Err(event) = self.batch.push(event) {
+            self.send().await?;
+            // An empty batch has room for any event.
+            let _ = self.batch.push(event);
+        }
+        self.lines.push(line);
+        Ok(())
+    }
+
+    async fn send(&mut self) -> Result<(), Failure> {
+        if self.batch.is_empty() {
+            return Ok(());
+        }
+        let sent = self.batch.send(self.client, self.pinned).await;
+        let placed = sent.map_err(|refused| self.name_line(refused))?;
+        self.batch = Batch::default();
+        self.lines.clear();
+        for placed in placed {
+            self.print(placed)?;
+        }
+        Ok(())
+    }
+
+    fn name_line(&self, refused: Refused) -> Failure {
+        let index = match &refused {
+            Refused::Event(index, _) | Refused::Conflict(index, _) => Some(*index),
+            Refused::All(_) => None,
+        };
+        let line = index.and_then(|index| *self.lines.get(index)?);
+        let failure = refused.into_failure();
+        match line {
+            Some(line) => failure.in_line(line),
+            None => failure,
+        }
+    }
+
+    fn print(&mut self, placed: Placed) -> io::Result<()> {
+        let Placed { seq, duplicate } = placed;
+        let mut out = io::stdout();
+        let first = self.printed == 0;
+        self.printed += 1;
+        match self.format {
+            Format::Table if duplicate => writeln!(out, "{seq} was there already"),
+            Format::Table => writeln!(out, "{seq}"),
+            Format::Jsonl => writeln!(out, "{}", json!({ "seq": seq, "duplicate": duplicate })),
+            Format::Json => {
+                out.write_all(if first { b"[\n" } else { b",\n" })?;
+                write!(out, "{}", json!({ "seq": seq, "duplicate": duplicate }))
+            }
+            Format::Csv => {
+                if first {
+                    out.write_all(b"seq,duplicate\r\n")?;
+                }
+                write!(out, "{seq},{duplicate}\r\n")
+            }
+        }
+    }
+
+    async fn finish(&mut self) -> Result<(), Failure> {
+        self.send().await?;
+        if self.format == Format::Json {
+            let end: &[u8] = if self.printed == 0 { b"[]\n" } else { b"\n]\n" };
+            io::stdout().write_all(end)?;
+        }
+        Ok(())
+    }
+}

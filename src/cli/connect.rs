@@ -1,0 +1,96 @@
+//! The connection to a server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
+
+use super::arguments::Connection;
+use super::failure::Failure;
+use crate::service::client::LedgerServiceClient;
+
+/// A client that sends its token along.
+pub(super) type Client = LedgerServiceClient<InterceptedService<Channel, WithToken>>;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest answer: entries of a whole pack with their salts.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Adds the bearer token to every request.
+#[derive(Clone)]
+pub(super) struct WithToken(Option<MetadataValue<Ascii>>);
+
+impl Interceptor for WithToken {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = &self.0 {
+            request
+                .metadata_mut()
+                .insert("authorization", token.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// Connects to the server that `connection` names.
+pub(super) async fn connect(connection: &Connection) -> Result<Client, Failure> {
+    let url = connection.url().ok_or_else(|| {
+        Failure::usage("which server? give its address with --server or GRAVEN_SERVER")
+    })?;
+    let bad_url = |error| Failure::usage(format!("--server {url}: {error}"));
+    let mut endpoint = Endpoint::from_shared(url.to_string())
+        .map_err(bad_url)?
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true);
+    if url.starts_with("https://") {
+        endpoint = endpoint.tls_config(tls(connection)?).map_err(bad_url)?;
+    }
+    let channel = endpoint.connect().await.map_err(|error| {
+        let cause = innermost(&error);
+        Failure::unreached(format!("{url} cannot be reached: {cause}"))
+    })?;
+    Ok(
+        LedgerServiceClient::with_interceptor(channel, WithToken(token(connection)?))
+            .max_decoding_message_size(MAX_ANSWER_BYTES),
+    )
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+fn token(connection: &Connection) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+    let Some(token) = connection
+        .token
+        .as_deref()
+        .filter(|token| !token.is_empty())
+    else {
+        return Ok(None);
+    };
+    let value = format!("Bearer {token}").parse();
+    value
+        .map(Some)
+        .map_err(|_| Failure::usage("--token: only visible ASCII can stand in a token"))
+}
+
+fn tls(connection: &Connection) -> Result<ClientTlsConfig, Failure> {
+    let mut config = ClientTlsConfig::new();
+    if let Some(authorities) = &connection.tls_ca {
+        config = config.ca_certificate(Certificate::from_pem(read(authorities)?));
+    }
+    if let (Some(certificate), Some(key)) = (&connection.tls_cert, &connection.tls_key) {
+        config = config.identity(Identity::from_pem(read(certificate)?, read(key)?));
+    }
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::file("reading", path, &error))
+}

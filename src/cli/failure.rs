@@ -1,0 +1,136 @@
+//! How a command ends when it does not end well.
+//!
+//! Exit codes, everywhere: 0 done · 2 wrong usage · 3 tampered or damaged · 4 server not reached · 5 could not check ·
+//! 1 anything else.
+
+use std::io;
+use std::process::ExitCode;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::render::escape;
+use crate::ledger::{LedgerError, Refusal};
+use crate::store::StoreError;
+
+/// Why a command failed, with its exit code.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    /// Anything that has no code of its own.
+    pub(super) fn other(message: impl Into<String>) -> Self {
+        Self {
+            code: 1,
+            message: message.into(),
+        }
+    }
+
+    /// The command was called in a way that it does not understand.
+    pub(super) fn usage(message: impl Into<String>) -> Self {
+        Self {
+            code: 2,
+            message: message.into(),
+        }
+    }
+
+    /// What was found is not what was sealed.
+    pub(super) fn tampered(message: impl Into<String>) -> Self {
+        Self {
+            code: 3,
+            message: message.into(),
+        }
+    }
+
+    /// The server cannot be reached.
+    pub(super) fn unreached(message: impl Into<String>) -> Self {
+        Self {
+            code: 4,
+            message: message.into(),
+        }
+    }
+
+    /// It could not be checked.
+    pub(super) fn unchecked(message: impl Into<String>) -> Self {
+        Self {
+            code: 5,
+            message: message.into(),
+        }
+    }
+
+    /// A file cannot be read or written.
+    pub(super) fn file(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
+        Self::other(format!("{what} {}: {error}", path.display()))
+    }
+
+    /// The same, about a line of the input.
+    pub(super) fn in_line(self, line: u64) -> Self {
+        Self {
+            message: format!("line {line}: {}", self.message),
+            ..self
+        }
+    }
+
+    /// Tells what happened. A reader that has gone away is no failure.
+    pub(super) fn report(self) -> ExitCode {
+        if self.code != 0 {
+            anstream::eprintln!("graven: {}", escape(&self.message));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// An error of standard output.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self {
+                code: 0,
+                message: String::new(),
+            },
+            _ => Self::other(format!("writing the output: {error}")),
+        }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let message = status.message().to_string();
+        match status.code() {
+            Code::Unavailable => {
+                Self::unreached(format!("the server cannot be reached: {message}"))
+            }
+            Code::DataLoss => Self::tampered(message),
+            Code::InvalidArgument | Code::OutOfRange | Code::AlreadyExists => Self::usage(message),
+            Code::Unauthenticated => {
+                Self::other(format!("{message}; give one with --token or --tls-cert"))
+            }
+            Code::ResourceExhausted => match status.get_details_retry_info() {
+                Some(retry) => {
+                    let delay = retry.retry_delay.unwrap_or_default().as_millis();
+                    Self::other(format!("{message} (retry after {delay} ms)"))
+                }
+                None => Self::other(message),
+            },
+            code => Self::other(format!("the server refused: {message} ({code:?})")),
+        }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let message = error.to_string();
+        match error {
+            LedgerError::Refused(Refusal::NotInitialised(_) | Refusal::AlreadyInitialised(_)) => {
+                Self::usage(message)
+            }
+            LedgerError::Refused(_)
+            | LedgerError::Damaged(_)
+            | LedgerError::Store(StoreError::Damaged { .. }) => Self::tampered(message),
+            _ => Self::other(message),
+        }
+    }
+}

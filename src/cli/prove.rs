@@ -1,0 +1,125 @@
+//! `graven prove`: one entry's evidence, for somebody who has no server.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::arguments::{Connection, Global, Pinned};
+use super::bodies::{hashes, malformed, receive};
+use super::connect::{Client, connect};
+use super::failure::Failure;
+use super::files::write_new;
+use crate::entry::genesis::Genesis;
+use crate::entry::{Tag, v1};
+use crate::note::{Checkpoint, Note, TlogProof};
+use crate::verify::{Evidence, FirstEntry, Verdict};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Which entry
+    seq: u64,
+    /// The evidence file; never overwritten
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Parts to leave out: envelope, who, what, context, why, detail
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    withhold: Vec<String>,
+    #[command(flatten)]
+    pinned: Pinned,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
+    let withhold = parts(&arguments.withhold)?;
+    let pinned = arguments.pinned.key()?;
+    let mut client = connect(&arguments.connection).await?;
+    let evidence = gather(&mut client, arguments.seq)
+        .await?
+        .withhold(&withhold);
+    // What could not be verified is not handed on as evidence.
+    let report = evidence.verify(pinned.as_ref(), None);
+    if let Verdict::Tampered(finding) = &report.verdict {
+        return Err(Failure::tampered(format!(
+            "the server's evidence does not verify: {finding}"
+        )));
+    }
+    write_new(&arguments.out, &evidence.to_json())?;
+    global.say(&format!(
+        "entry {} with its proof is in {}: check it with graven verify {} --key KEY",
+        arguments.seq,
+        arguments.out.display(),
+        arguments.out.display()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parts(names: &[String]) -> Result<Vec<Tag>, Failure> {
+    let tag = |name: &String| {
+        Tag::ALL
+            .into_iter()
+            .find(|tag| tag.name() == name)
+            .ok_or_else(|| {
+                let known = Tag::ALL.map(Tag::name).join(", ");
+                Failure::usage(format!("--withhold {name}: the parts are {known}"))
+            })
+    };
+    names.iter().map(tag).collect()
+}
+
+async fn gather(client: &mut Client, seq: u64) -> Result<Evidence, Failure> {
+    let answer = client
+        .get_entry(v1::GetEntryRequest { seq })
+        .await?
+        .into_inner();
+    let genesis = client
+        .get_genesis(v1::GetGenesisRequest {})
+        .await?
+        .into_inner();
+    let descriptor = Genesis::decode(&genesis.descriptor)
+        .map_err(|invalid| malformed(&format!("genesis: {invalid}")))?;
+    let note = Note::parse(&answer.checkpoint).map_err(|error| malformed(&error.to_string()))?;
+    let checkpoint =
+        Checkpoint::parse(note.text()).map_err(|error| malformed(&error.to_string()))?;
+    let received = receive(&answer.entry.unwrap_or_default())?;
+    let first_entry = if seq == 0 {
+        None
+    } else {
+        let first = genesis
+            .first_entry
+            .and_then(|first| first.entry)
+            .unwrap_or_default();
+        // At the same tree as the entry, which the newest checkpoint may have left behind.
+        let request = v1::GetInclusionProofRequest {
+            seq: 0,
+            tree_size: checkpoint.size(),
+        };
+        let proof = client
+            .get_inclusion_proof(request)
+            .await?
+            .into_inner()
+            .proof;
+        Some(FirstEntry {
+            header: receive(&first)?.header,
+            proof: proof_of(0, &proof, &note)?,
+        })
+    };
+    Ok(Evidence {
+        verifier_key: descriptor.verifier_key().clone(),
+        genesis: descriptor,
+        header: received.header,
+        body: received.body,
+        proof: proof_of(seq, &answer.proof, &note)?,
+        first_entry,
+    })
+}
+
+fn proof_of(seq: u64, proof: &[u8], note: &Note) -> Result<TlogProof, Failure> {
+    Ok(TlogProof {
+        extra: None,
+        index: seq,
+        hashes: hashes(proof)?,
+        checkpoint: note.clone(),
+    })
+}

@@ -1,0 +1,231 @@
+//! One entry, field by field, for people.
+
+use crate::entry::json::Row;
+use crate::entry::{Kind, Tag, v1};
+
+/// The fields of an entry that have something to say, in the order of the parts.
+pub(super) fn fields(row: &Row) -> Vec<(String, String)> {
+    let mut fields = Fields::default();
+    fields.add("seq", row.seq.to_string());
+    if row.kind != Kind::Event {
+        fields.add(
+            "kind",
+            if row.kind == Kind::Seal {
+                "seal"
+            } else {
+                "act of the ledger"
+            },
+        );
+    }
+    fields.add("recorded at", &row.recorded_at);
+    if let Some(envelope) = &row.envelope {
+        fields.add("submitter", submitter(envelope));
+    }
+    if let Some(who) = &row.who {
+        add_who(&mut fields, who);
+    }
+    if let Some(what) = &row.what {
+        fields.add("action", &what.action);
+        fields.add("outcome", row.outcome().unwrap_or_default());
+        fields.add("outcome code", &what.outcome_code);
+        what.targets
+            .iter()
+            .for_each(|target| add_target(&mut fields, target));
+        add_rest_of_what(&mut fields, what);
+    }
+    if let Some(context) = &row.context {
+        add_context(&mut fields, row, context);
+    }
+    if let Some(why) = &row.why {
+        fields.add("reason", &why.reason);
+        fields.add("ticket", &why.ticket);
+        fields.add("review", &why.review);
+        for label in &why.labels {
+            fields.add(&format!("label {}", label.key), &label.value);
+        }
+    }
+    if let Some(detail) = &row.detail {
+        fields.add("detail", content(&detail.content));
+        fields.add("original", content(&detail.original));
+    }
+    fields.add("withheld", names(&row.withheld));
+    fields.add("erased", names(&row.erased));
+    fields.add("leaf", format!("sha256:{}", hex(&row.leaf_hash)));
+    fields.0
+}
+
+#[derive(Default)]
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Adds a field unless it is empty.
+    fn add(&mut self, name: &str, value: impl Into<String>) {
+        let value = value.into();
+        if !value.is_empty() {
+            self.0.push((name.to_string(), value));
+        }
+    }
+}
+
+fn submitter(envelope: &v1::Envelope) -> String {
+    let submitter = envelope.submitter.clone().unwrap_or_default();
+    let how = match envelope.authentication() {
+        v1::Authentication::Unspecified => "not stated".into(),
+        v1::Authentication::None => "NOT authenticated".into(),
+        v1::Authentication::Token => format!("token {}", envelope.credential),
+        v1::Authentication::ClientCertificate => format!("certificate {}", envelope.credential),
+        v1::Authentication::Jwt => format!("JSON web token {}", envelope.credential),
+        v1::Authentication::Ledger => "the ledger itself".into(),
+    };
+    let peer = if envelope.peer.is_empty() {
+        String::new()
+    } else {
+        format!(" from {}", envelope.peer)
+    };
+    format!("{} ({how}{peer})", submitter.subject)
+}
+
+fn add_who(fields: &mut Fields, who: &v1::Who) {
+    let assurance = match who.assurance() {
+        v1::Assurance::Unspecified => "not stated how sure",
+        v1::Assurance::Asserted => "asserted",
+        v1::Assurance::Inferred => "inferred",
+        v1::Assurance::Authenticated => "authenticated by the source",
+        v1::Assurance::Attested => "attested",
+    };
+    if !who.actor.is_empty() {
+        fields.add("actor", format!("{} ({assurance})", who.actor));
+    }
+    fields.add("actor's name", &who.display_name);
+    fields.add("on behalf of", who.on_behalf_of.join(", "));
+    if let Some(session) = &who.session {
+        let parts = [
+            &session.id,
+            &session.method,
+            &session.credential,
+            &session.terminal,
+        ];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .map(String::as_str)
+            .filter(|p| !p.is_empty())
+            .collect();
+        fields.add("session", parts.join(" "));
+    }
+}
+
+fn add_target(fields: &mut Fields, target: &v1::Target) {
+    fields.add("target", &target.uri);
+    fields.add("  previous name", &target.previous_uri);
+    fields.add("  instance", &target.instance);
+    fields.add(
+        "  before",
+        target.before.as_ref().map(version).unwrap_or_default(),
+    );
+    fields.add(
+        "  after",
+        target.after.as_ref().map(version).unwrap_or_default(),
+    );
+    fields.add("  owner", &target.owner);
+    fields.add("  seen as", &target.seen_as);
+    fields.add("  ref", &target.r#ref);
+    fields.add("  format", &target.format);
+}
+
+fn add_rest_of_what(fields: &mut Fields, what: &v1::What) {
+    if let Some(run) = &what.run {
+        let parts = [&run.namespace, &run.job, &run.id];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .map(String::as_str)
+            .filter(|p| !p.is_empty())
+            .collect();
+        fields.add("run", parts.join(" "));
+        fields.add(
+            "gpus",
+            run.gpus.map(|gpus| gpus.to_string()).unwrap_or_default(),
+        );
+    }
+    for (name, references) in [("input", &what.inputs), ("output", &what.outputs)] {
+        for reference in references {
+            let version = reference.version.as_ref().map(version).unwrap_or_default();
+            fields.add(name, format!("{} {version}", reference.uri).trim_end());
+        }
+    }
+    if let Some(code) = &what.code {
+        let parts = [&code.repository, &code.commit, &code.path, &code.image];
+        let parts: Vec<&str> = parts
+            .into_iter()
+            .map(String::as_str)
+            .filter(|p| !p.is_empty())
+            .collect();
+        fields.add("code", parts.join(" "));
+    }
+    fields.add("grantee", &what.grantee);
+    fields.add("permission", &what.permission);
+    fields.add("participants", what.participants.join(", "));
+}
+
+fn add_context(fields: &mut Fields, row: &Row, context: &v1::Context) {
+    fields.add(
+        "occurred at",
+        row.occurred_at.as_deref().unwrap_or_default(),
+    );
+    fields.add("source", &context.source);
+    fields.add(
+        "source seq",
+        context
+            .source_seq
+            .map(|seq| seq.to_string())
+            .unwrap_or_default(),
+    );
+    fields.add("source id", &context.source_id);
+    fields.add("host", &context.host);
+    if let Some(process) = &context.process {
+        fields.add(
+            "process",
+            format!("{} {}", process.pid, process.executable).trim_end(),
+        );
+    }
+    fields.add("correlation", &context.correlation_id);
+    fields.add(
+        "caused by",
+        context
+            .causation_seq
+            .map(|seq| seq.to_string())
+            .unwrap_or_default(),
+    );
+}
+
+fn version(version: &v1::Version) -> String {
+    match version.state() {
+        v1::VersionState::Unspecified => version.ids.join(" "),
+        v1::VersionState::Absent => "absent".into(),
+        v1::VersionState::Pending => format!("pending {}", version.ids.join(" ")),
+        v1::VersionState::TooLarge => format!("too large {}", version.ids.join(" ")),
+        v1::VersionState::Unavailable => format!("unavailable {}", version.ids.join(" ")),
+    }
+}
+
+fn content(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_string(),
+        Err(_) => format!("{} bytes that are not text", bytes.len()),
+    }
+}
+
+fn names(tags: &[Tag]) -> String {
+    tags.iter()
+        .map(|tag| tag.name())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

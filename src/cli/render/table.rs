@@ -1,0 +1,91 @@
+//! Tables for people.
+
+use std::io::{self, IsTerminal};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+
+use super::escape::escape;
+use crate::entry::json::{Row, short_version};
+
+/// Width where there is no terminal to ask.
+const DEFAULT_WIDTH: u16 = 80;
+
+/// A table of entries. Nothing is cut off: long cells wrap.
+pub(super) fn entries(rows: &[Row]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_width(DEFAULT_WIDTH);
+    }
+    table.set_header(["SEQ", "OCCURRED", "ACTOR", "ACTION", "TARGET"]);
+    for row in rows {
+        table.add_row([
+            row.seq.to_string(),
+            // To the second: the whole is in every other format.
+            row.occurred_at
+                .as_deref()
+                .or(Some(&row.recorded_at))
+                .map(to_second)
+                .unwrap_or_default(),
+            escape(row.actor().unwrap_or("-")).into_owned(),
+            action(row),
+            targets(row),
+        ]);
+    }
+    table
+}
+
+/// A table of one entry's fields.
+pub(super) fn fields(fields: &[(String, String)]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_width(DEFAULT_WIDTH);
+    }
+    for (name, value) in fields {
+        table.add_row([escape(name), escape(value)]);
+    }
+    table
+}
+
+fn action(row: &Row) -> String {
+    let action = escape(row.action().unwrap_or("-"));
+    match row.outcome() {
+        Some("success") | None => action.into_owned(),
+        Some(outcome) => format!("{action} ({outcome})"),
+    }
+}
+
+fn targets(row: &Row) -> String {
+    let targets = row.targets().unwrap_or_default();
+    let lines = targets.iter().map(|target| {
+        let version = |version: &Option<_>| version.as_ref().map(short_version).unwrap_or_default();
+        let (before, after) = (version(&target.before), version(&target.after));
+        let change = match (before.is_empty(), after.is_empty()) {
+            (true, true) => String::new(),
+            _ => format!("\n{} → {}", or_dash(&before), or_dash(&after)),
+        };
+        format!("{}{}", escape(&target.uri), change)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn or_dash(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.is_empty() {
+        "-".into()
+    } else {
+        escape(text)
+    }
+}
+
+fn to_second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((second, _)) => format!("{second}Z"),
+        None => time.to_string(),
+    }
+}

@@ -1,0 +1,257 @@
+//! `graven serve`: runs a ledger.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::config::Config;
+use super::failure::Failure;
+use super::files::read_key;
+use super::init::{home, make};
+use crate::ledger::{Entropy, Ledger, Options, Refusal, SystemClock, SystemEntropy};
+use crate::service::{self, Authentication, ServeError, Tls};
+
+const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
+const DEV_LISTEN: &str = "127.0.0.1:0";
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Configuration file, in TOML
+    #[arg(long, env = "GRAVEN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of the ledger
+    #[arg(long, env = "GRAVEN_DIR")]
+    dir: Option<PathBuf>,
+    /// Address and port [default: 127.0.0.1:7431; with --dev a free port]
+    #[arg(long, env = "GRAVEN_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The anchor's file [default: DIR/anchor]
+    #[arg(long, env = "GRAVEN_ANCHOR", value_name = "FILE")]
+    anchor: Option<PathBuf>,
+    /// Signing key [default: DIR/log.key]
+    #[arg(long, env = "GRAVEN_LOG_KEY", value_name = "FILE")]
+    log_key: Option<PathBuf>,
+    /// Go on without an anchor that is missing or damaged; sealed into the ledger
+    #[arg(long)]
+    adopt: bool,
+    /// For trying out: a new ledger, this machine only, nobody is authenticated
+    #[arg(long, conflicts_with = "config")]
+    dev: bool,
+    /// Format of the log on standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+/// Everything that is needed to start.
+struct Resolved {
+    dir: PathBuf,
+    anchor: Option<PathBuf>,
+    key: PathBuf,
+    origin: Option<String>,
+    listen: SocketAddr,
+    authentication: Authentication,
+    tls: Option<Tls>,
+    adopt: bool,
+}
+
+/// Runs until a signal, or until the ledger stops.
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    log_to_stderr(arguments.log_format);
+    let resolved = if arguments.dev {
+        dev(arguments)?
+    } else {
+        configured(arguments)?
+    };
+    let ledger = Arc::new(open(&resolved)?);
+    super::runtime()?.block_on(serve(ledger, resolved))
+}
+
+fn log_to_stderr(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
+    let mut random = [0; 4];
+    SystemEntropy
+        .fill(&mut random)
+        .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+    let number = u32::from_be_bytes(random);
+    let dir = arguments
+        .dir
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("graven-dev-{number:08x}")));
+    let listen = address(arguments.listen.as_deref().unwrap_or(DEV_LISTEN))?;
+    if !listen.ip().is_loopback() {
+        return Err(Failure::usage(format!(
+            "--dev authenticates nobody, so it listens on loopback addresses only, not on {listen}"
+        )));
+    }
+    let key = arguments
+        .log_key
+        .clone()
+        .unwrap_or_else(|| dir.join("log.key"));
+    if !dir.join("store").exists() {
+        let anchor = arguments.anchor.as_deref();
+        let origin = format!("localhost/dev-{number:08x}");
+        make(&dir, &origin, arguments.log_key.as_deref(), anchor, None)?;
+    }
+    Ok(Resolved {
+        dir,
+        anchor: arguments.anchor.clone(),
+        key,
+        origin: None,
+        listen,
+        authentication: Authentication::None,
+        tls: None,
+        adopt: arguments.adopt,
+    })
+}
+
+fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
+    let config = match &arguments.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    let dir = arguments
+        .dir
+        .clone()
+        .or_else(|| config.dir.clone())
+        .ok_or_else(|| {
+            Failure::usage("which ledger? give its directory with --dir, or try one with --dev")
+        })?;
+    let listen = arguments.listen.as_deref().or(config.listen.as_deref());
+    let listen = address(listen.unwrap_or(DEFAULT_LISTEN))?;
+    if !config.admits_somebody() {
+        return Err(Failure::usage(
+            "nobody could get in: the configuration needs a [[token]], or [tls] with client_ca; \
+             `graven token` makes one, `graven serve --dev` needs none",
+        ));
+    }
+    let tls = config.tls()?;
+    if tls.is_none() && !listen.ip().is_loopback() {
+        return Err(Failure::usage(format!(
+            "tokens would cross the network in the clear: give [tls], or a loopback address \
+             instead of {listen}"
+        )));
+    }
+    let key = arguments.log_key.clone().or_else(|| config.key.clone());
+    Ok(Resolved {
+        key: key.unwrap_or_else(|| dir.join("log.key")),
+        dir,
+        anchor: arguments.anchor.clone().or_else(|| config.anchor.clone()),
+        origin: config.origin.clone(),
+        listen,
+        authentication: config.authentication()?,
+        tls,
+        adopt: arguments.adopt,
+    })
+}
+
+fn address(text: &str) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|_| {
+        Failure::usage(format!(
+            "--listen {text}: expected an address and port, such as 127.0.0.1:7431"
+        ))
+    })
+}
+
+fn open(resolved: &Resolved) -> Result<Ledger, Failure> {
+    if !Path::new(&resolved.dir).is_dir() {
+        return Err(Refusal::NotInitialised(resolved.dir.display().to_string()).into_failure());
+    }
+    let key = read_key(&resolved.key)?;
+    let options = Options {
+        // A key bears the name of its ledger.
+        origin: resolved
+            .origin
+            .clone()
+            .unwrap_or_else(|| key.name().to_string()),
+        key,
+        adopt: resolved.adopt,
+        clock: Arc::new(SystemClock::default()),
+        entropy: Arc::new(SystemEntropy),
+    };
+    Ok(Ledger::open(
+        &home(&resolved.dir, resolved.anchor.as_deref()),
+        options,
+    )?)
+}
+
+async fn serve(ledger: Arc<Ledger>, resolved: Resolved) -> Result<ExitCode, Failure> {
+    let listen = resolved.listen;
+    let cannot = |error| Failure::other(format!("listening on {listen}: {error}"));
+    let listener = TcpListener::bind(listen).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    announce(&ledger, &resolved, address)?;
+    let cannot = |error| Failure::other(format!("waiting for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let Resolved {
+        authentication,
+        tls,
+        ..
+    } = resolved;
+    let served = service::serve(Arc::clone(&ledger), listener, authentication, tls, shutdown).await;
+    // Joins the ledger's threads, which may still be writing.
+    let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
+    match (served, closed) {
+        (Ok(()), Ok(())) => Ok(ExitCode::SUCCESS),
+        (Err(error @ ServeError::Stopped(_)), _) => Err(Failure::other(format!(
+            "{error}; what was acknowledged is safe, start again to recover"
+        ))),
+        (Err(error), _) => Err(Failure::other(error.to_string())),
+        (_, Err(error)) => Err(Failure::other(format!("closing: {error}"))),
+    }
+}
+
+fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr) -> Result<(), Failure> {
+    let scheme = if resolved.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let genesis = ledger.genesis();
+    let mut out = anstream::stdout();
+    writeln!(out, "listening on {scheme}://{address}")?;
+    writeln!(out, "origin {}", genesis.origin())?;
+    writeln!(out, "key {}", genesis.verifier_key())?;
+    if matches!(resolved.authentication, Authentication::None) {
+        writeln!(out, "directory {}", resolved.dir.display())?;
+        writeln!(out, "nobody is authenticated, and every entry says so")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+impl Refusal {
+    fn into_failure(self) -> Failure {
+        crate::ledger::LedgerError::from(self).into()
+    }
+}

@@ -1,0 +1,186 @@
+//! Sends batches of events, and holds the server to its receipts.
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use super::bodies::malformed;
+use super::connect::Client;
+use super::failure::Failure;
+use crate::entry::{CheckedEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, json, v1};
+use crate::note::VerifierKey;
+use crate::verify::{Expected, verify_receipt};
+
+/// What became of one event.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed {
+    pub(super) seq: u64,
+    /// It was there already.
+    pub(super) duplicate: bool,
+}
+
+/// Why a batch was refused.
+pub(super) enum Refused {
+    /// For this event of it: its index and what is wrong. Nothing was appended.
+    Event(usize, Failure),
+    /// For its idempotency id, which belongs to other content. Nothing was appended.
+    Conflict(usize, Failure),
+    /// For something else.
+    All(Failure),
+}
+
+/// Events that fit one request.
+#[derive(Default)]
+pub(super) struct Batch {
+    events: Vec<v1::Event>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Adds an event, unless there is no room left for it.
+    pub(super) fn push(&mut self, event: v1::Event) -> Result<(), v1::Event> {
+        // Room for the field's key and length.
+        let bytes = super::bodies::encoded_len(&event).saturating_add(8);
+        let full = self.events.len() >= MAX_BATCH_EVENTS || self.bytes + bytes > MAX_BATCH_BYTES;
+        if full && !self.events.is_empty() {
+            return Err(event);
+        }
+        self.bytes += bytes;
+        self.events.push(event);
+        Ok(())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Takes the event `index` out.
+    pub(super) fn remove(&mut self, index: usize) {
+        if index < self.events.len() {
+            let event = self.events.remove(index);
+            self.bytes = self
+                .bytes
+                .saturating_sub(super::bodies::encoded_len(&event) + 8);
+        }
+    }
+
+    /// Sends the events, all or nothing. With a pinned key every receipt is verified against what was sent.
+    pub(super) async fn send(
+        &self,
+        client: &mut Client,
+        pinned: Option<&VerifierKey>,
+    ) -> Result<Vec<Placed>, Refused> {
+        let request = v1::AppendBatchRequest {
+            events: self.events.clone(),
+            ack_level: 0,
+        };
+        let answer = client
+            .append_batch(request)
+            .await
+            .map_err(refused)?
+            .into_inner();
+        let placed = place(self.events.len(), &answer).map_err(Refused::All)?;
+        if let Some(key) = pinned {
+            self.hold_to(&answer, key).map_err(Refused::All)?;
+        }
+        Ok(placed)
+    }
+
+    fn hold_to(&self, answer: &v1::AppendBatchResponse, key: &VerifierKey) -> Result<(), Failure> {
+        let expected = Expected {
+            origin: key.name().to_string(),
+            key: key.clone(),
+            submitter: None,
+        };
+        let mut new = Vec::new();
+        let mut duplicates = answer.duplicates.iter().peekable();
+        for (index, event) in self.events.iter().enumerate() {
+            let checked = CheckedEvent::check(&json::encode(event))
+                .map_err(|invalid| malformed(&format!("it accepted event {index}: {invalid}")))?;
+            match duplicates.next_if(|duplicate| duplicate.index as usize == index) {
+                Some(duplicate) => {
+                    verify(duplicate.receipt.as_ref(), &[&checked], &expected)?;
+                }
+                None => new.push(checked),
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        verify(
+            answer.receipt.as_ref(),
+            &new.iter().collect::<Vec<_>>(),
+            &expected,
+        )
+    }
+}
+
+fn verify(
+    receipt: Option<&v1::Receipt>,
+    events: &[&CheckedEvent],
+    expected: &Expected,
+) -> Result<(), Failure> {
+    let receipt = receipt.ok_or_else(|| malformed("a receipt is missing"))?;
+    verify_receipt(receipt, events, expected)
+        .map(drop)
+        .map_err(|finding| Failure::tampered(format!("the receipt does not verify: {finding}")))
+}
+
+/// The seq of every event of a batch.
+fn place(events: usize, answer: &v1::AppendBatchResponse) -> Result<Vec<Placed>, Failure> {
+    let mut next = answer.receipt.as_ref().map(|receipt| receipt.first_seq);
+    let mut duplicates = answer.duplicates.iter().peekable();
+    let mut placed = Vec::with_capacity(events);
+    for index in 0..events {
+        let there = duplicates.next_if(|duplicate| duplicate.index as usize == index);
+        let seq = match there {
+            Some(duplicate) => duplicate.receipt.as_ref().map(|receipt| receipt.first_seq),
+            None => next.inspect(|seq| next = seq.checked_add(1)),
+        };
+        let seq = seq.ok_or_else(|| malformed("a receipt is missing"))?;
+        placed.push(Placed {
+            seq,
+            duplicate: there.is_some(),
+        });
+    }
+    Ok(placed)
+}
+
+fn refused(status: Status) -> Refused {
+    let index = match status.code() {
+        Code::AlreadyExists => status
+            .get_details_error_info()
+            .and_then(|info| info.metadata.get("index")?.parse().ok()),
+        Code::InvalidArgument => status
+            .get_details_bad_request()
+            .and_then(|request| field_index(&request.field_violations.first()?.field)),
+        _ => None,
+    };
+    match (index, status.code()) {
+        (Some(index), Code::AlreadyExists) => Refused::Conflict(index, status.into()),
+        (Some(index), _) => Refused::Event(index, status.into()),
+        (None, _) => Refused::All(status.into()),
+    }
+}
+
+/// The index in `events[7].what.action`.
+fn field_index(field: &str) -> Option<usize> {
+    field
+        .strip_prefix("events[")?
+        .split_once(']')?
+        .0
+        .parse()
+        .ok()
+}
+
+impl Refused {
+    /// The failure, whatever it is for.
+    pub(super) fn into_failure(self) -> Failure {
+        match self {
+            Self::Event(_, failure) | Self::Conflict(_, failure) | Self::All(failure) => failure,
+        }
+    }
+}

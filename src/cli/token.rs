@@ -1,0 +1,53 @@
+//! `graven token`: makes a bearer token.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::Args;
+use sha2::{Digest, Sha256};
+
+use super::failure::Failure;
+use crate::entry::names;
+use crate::ledger::{Entropy, SystemEntropy};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// A name for the token, sealed with everything it sends
+    name: String,
+    /// Whose token it is, such as oidc:corp/loader
+    #[arg(long, value_name = "IDENTITY")]
+    subject: String,
+}
+
+/// Prints the token, once, and what the server's configuration needs to know it.
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    names::check_identity(&arguments.subject)
+        .map_err(|problem| Failure::usage(format!("--subject {problem}")))?;
+    let mut secret = [0; 32];
+    SystemEntropy
+        .fill(&mut secret)
+        .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+    let token = URL_SAFE_NO_PAD.encode(secret);
+    let digest = Sha256::digest(&token);
+    let mut out = anstream::stdout();
+    writeln!(out, "{token}")?;
+    anstream::eprintln!(
+        "# The token stands on standard output, and is kept nowhere. For the server:"
+    );
+    anstream::eprintln!("[[token]]");
+    anstream::eprintln!("name = {:?}", arguments.name);
+    anstream::eprintln!("subject = {:?}", arguments.subject);
+    let hex: String = digest
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(digit)
+        .collect();
+    anstream::eprintln!("sha256 = \"{hex}\"");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn digit(value: u8) -> char {
+    char::from_digit(value.into(), 16).unwrap_or('0')
+}
