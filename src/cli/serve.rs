@@ -203,7 +203,7 @@ async fn serve(ledger: Arc<Ledger>, resolved: Resolved) -> Result<ExitCode, Fail
     let cannot = |error| Failure::other(format!("listening on {listen}: {error}"));
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    announce(&ledger, &resolved, address)?;
+    announce(&ledger, &resolved, address);
     let cannot = |error| Failure::other(format!("waiting for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
@@ -231,23 +231,23 @@ async fn serve(ledger: Arc<Ledger>, resolved: Resolved) -> Result<ExitCode, Fail
     }
 }
 
-fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr) -> Result<(), Failure> {
+/// Tells where the ledger is and what to pin.
+fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr) {
     let scheme = if resolved.tls.is_some() {
         "https"
     } else {
         "http"
     };
     let genesis = ledger.genesis();
-    let mut out = anstream::stdout();
-    writeln!(out, "listening on {scheme}://{address}")?;
-    writeln!(out, "origin {}", genesis.origin())?;
-    writeln!(out, "key {}", genesis.verifier_key())?;
+    let (origin, key) = (genesis.origin(), genesis.verifier_key());
+    let mut lines = format!("listening on {scheme}://{address}\norigin {origin}\nkey {key}\n");
     if matches!(resolved.authentication, Authentication::None) {
-        writeln!(out, "directory {}", resolved.dir.display())?;
-        writeln!(out, "nobody is authenticated, and every entry says so")?;
+        let directory = format!("directory {}\n", resolved.dir.display());
+        lines.push_str(&directory);
+        lines.push_str("nobody is authenticated, and every entry says so\n");
     }
-    out.flush()?;
-    Ok(())
+    // A server does not end because nobody reads this to the last line.
+    let _ = std::io::stdout().write_all(lines.as_bytes());
 }
 
 impl Refusal {

@@ -114,6 +114,9 @@ impl Sequencer {
                 Err(Final) => return,
             }
         }
+        // A store that was closed in peace lies in checked tables rather than in a log that is read again at every start.
+        // Should it fail, the log is still there.
+        let _ = self.store.flush();
     }
 
     /// Seals all that waits. An error is final: what the store holds is then not known.

@@ -9,6 +9,12 @@
 )]
 
 #[cfg(feature = "server")]
+mod cli_commands;
+#[cfg(feature = "server")]
+mod cli_identity;
+#[cfg(feature = "server")]
+mod cli_support;
+#[cfg(feature = "server")]
 mod collect_git;
 mod entry_canonical;
 mod entry_json;

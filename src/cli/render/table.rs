@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 
 use super::escape::escape;
 use crate::entry::json::{Row, short_version};
@@ -21,6 +21,12 @@ pub(super) fn entries(rows: &[Row]) -> Table {
         table.set_width(DEFAULT_WIDTH);
     }
     table.set_header(["SEQ", "OCCURRED", "ACTOR", "ACTION", "TARGET"]);
+    // Only what people can do without on one line is wrapped.
+    for column in [0, 1, 3] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     for row in rows {
         table.add_row([
             row.seq.to_string(),

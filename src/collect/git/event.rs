@@ -195,10 +195,8 @@ impl Mapping {
             return Ok(version);
         }
         match self.objects.content(&object.id)? {
-            Content::Digested { sha256, bytes } => {
-                version.ids.push(format!("sha256:{}", hex(&sha256)));
-                version.size = Some(bytes);
-            }
+            // The digest says all that the size would.
+            Content::Digested { sha256 } => version.ids.push(format!("sha256:{}", hex(&sha256))),
             Content::TooLarge { bytes } => {
                 version.state = v1::VersionState::TooLarge.into();
                 version.size = Some(bytes);

@@ -19,7 +19,7 @@ const MAX_COMMIT_HEADER_BYTES: u64 = 1024 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     /// It was read whole.
-    Digested { sha256: [u8; 32], bytes: u64 },
+    Digested { sha256: [u8; 32] },
     /// It is larger than the limit.
     TooLarge { bytes: u64 },
     /// The repository does not have it, as in a partial clone.
@@ -87,7 +87,7 @@ impl Objects {
         };
         if is_blob && bytes <= limit {
             let sha256 = cat_file.digest(bytes)?;
-            return Ok(Content::Digested { sha256, bytes });
+            return Ok(Content::Digested { sha256 });
         }
         // Another process costs less than reading past an object that is too large.
         self.cat_file = None;

@@ -1,0 +1,125 @@
+//! The real binary, as a user runs it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+pub(super) struct Server {
+    child: Child,
+    pub(super) url: String,
+    pub(super) origin: String,
+    pub(super) key: String,
+    pub(super) dir: PathBuf,
+    _temporary: TempDir,
+}
+
+pub(super) fn graven() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_graven"));
+    for variable in [
+        "GRAVEN_SERVER",
+        "GRAVEN_KEY",
+        "GRAVEN_TOKEN",
+        "GRAVEN_DIR",
+        "GRAVEN_CONFIG",
+    ] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Runs a command to its end, with `input` on its standard input.
+pub(super) fn run(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A command that does not read its input may have gone.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+pub(super) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(super) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+impl Server {
+    /// A development ledger.
+    pub(super) fn dev() -> Self {
+        let temporary = TempDir::new().unwrap();
+        let dir = temporary.path().join("ledger");
+        let mut command = graven();
+        command.args(["serve", "--dev", "--dir"]).arg(&dir);
+        Self::start(command, dir, temporary)
+    }
+
+    /// A server that `command` starts.
+    pub(super) fn start(mut command: Command, dir: PathBuf, temporary: TempDir) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = |prefix: &str| {
+            let line = lines.next().unwrap().unwrap();
+            line.strip_prefix(prefix).unwrap().to_string()
+        };
+        let (url, origin, key) = (line("listening on "), line("origin "), line("key "));
+        Self {
+            child,
+            url,
+            origin,
+            key,
+            dir,
+            _temporary: temporary,
+        }
+    }
+
+    /// A command that talks to this server and pins its key.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = graven();
+        command
+            .args(arguments)
+            .env("GRAVEN_SERVER", &self.url)
+            .env("GRAVEN_KEY", &self.key);
+        command
+    }
+
+    pub(super) fn run(&self, arguments: &[&str], input: &str) -> Output {
+        run(&mut self.command(arguments), input)
+    }
+
+    /// What a command that must succeed prints.
+    pub(super) fn prints(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.run(arguments, input);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        stdout(&output)
+    }
+
+    /// Ends the server as a service manager would, and gives its exit code.
+    pub(super) fn terminate(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").arg(id).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The path as an argument.
+pub(super) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
