@@ -303,7 +303,6 @@ impl Outside {
         events: &[CheckedEvent],
         appended: &Appended,
     ) {
-        let expected = expected(operator);
         let (mut duplicates, mut new) = (Vec::new(), Vec::new());
         for (index, event) in (0u32..).zip(events) {
             match appended.duplicates.iter().find(|(i, _)| *i == index) {
@@ -318,31 +317,34 @@ impl Outside {
         );
         if !new.is_empty() {
             let receipt = receipt(ledger, appended);
-            self.keep(&expected, new, receipt);
+            self.keep(operator, new, receipt);
         }
         for (event, seq) in duplicates {
             let receipt = receipt_of(ledger, seq, appended);
-            self.keep(&expected, vec![event], receipt);
+            self.keep(operator, vec![event], receipt);
         }
         self.see(&appended.published.note);
     }
 
-    fn keep(&mut self, expected: &Expected, events: Vec<CheckedEvent>, receipt: v1::Receipt) {
+    /// Keeps a receipt, after verifying it.
+    pub(crate) fn keep(
+        &mut self,
+        operator: &Operator,
+        events: Vec<CheckedEvent>,
+        receipt: v1::Receipt,
+    ) {
         let references: Vec<_> = events.iter().collect();
-        verify_receipt(&receipt, &references, expected).unwrap();
+        verify_receipt(&receipt, &references, &expected(operator)).unwrap();
         let end = receipt.first_seq + events.len() as u64;
         self.acknowledged = self.acknowledged.max(end);
+        self.see(&receipt.checkpoint);
         self.receipts.push((events, receipt));
     }
 
-    pub(crate) fn keep_receipt(
-        &mut self,
-        operator: &Operator,
-        event: CheckedEvent,
-        receipt: v1::Receipt,
-    ) {
-        self.see(&receipt.checkpoint.clone());
-        self.keep(&expected(operator), vec![event], receipt);
+    /// One of the receipts that were kept, another one for each `pick`.
+    pub(crate) fn some_receipt(&self, pick: u64) -> Option<(Vec<CheckedEvent>, v1::Receipt)> {
+        let index = Random(pick).below(self.receipts.len().max(1) as u64);
+        self.receipts.get(index as usize).cloned()
     }
 
     /// Notes a checkpoint that somebody was shown.

@@ -25,6 +25,22 @@ mod format_doc;
 mod git_support;
 mod golden_events;
 mod golden_formats;
+#[cfg(feature = "server")]
+mod ledger_child;
+#[cfg(feature = "server")]
+mod ledger_crash;
+#[cfg(feature = "server")]
+mod ledger_faults;
+#[cfg(feature = "server")]
+mod ledger_flips;
+#[cfg(feature = "server")]
+mod ledger_input;
+#[cfg(feature = "server")]
+mod ledger_model;
+#[cfg(feature = "server")]
+mod ledger_starts;
+#[cfg(feature = "server")]
+mod ledger_support;
 mod merkle_edge;
 mod merkle_exhaustive;
 mod merkle_hash;
