@@ -3,6 +3,7 @@
 //! The child is this test binary again, running [`child`] alone. It says on its output what it is about to send before it
 //! sends it, and what was acknowledged with the receipt afterwards, one line each.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, IoSlice, Write};
 use std::os::fd::AsFd;
@@ -10,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -21,6 +23,8 @@ use super::ledger_support::{Operator, Outside, Random, append, event, large_even
 
 const DIR: &str = "GRAVEN_CHILD_DIR";
 const FIRST: &str = "GRAVEN_CHILD_FIRST";
+/// How long a process sends that nobody kills.
+const LIFE: Duration = Duration::from_millis(400);
 /// Every event of a child has a number from its first on, below the next child's.
 const NUMBERS: u64 = 1 << 32;
 /// Events with numbers that this divides are large, so that the store has something to flush.
@@ -65,11 +69,12 @@ fn child() {
     said.say("end");
 }
 
-/// Sends one submission after the other, until the ledger has refused several.
+/// Sends one submission after the other, for a while or until the ledger has refused several.
 fn send(ledger: &Ledger, said: &Output, first: u64) {
     let mut random = Random(first);
     let (mut next, mut refused) = (first, 0);
-    while refused < 5 {
+    let end = Instant::now() + LIFE;
+    while refused < 5 && Instant::now() < end {
         let count = *random.choose(&[1, 1, 1, 2, 10, 70]);
         said.say(&format!("try {next} {count}"));
         let events: Vec<_> = (next..next + count).map(numbered_event).collect();
@@ -83,7 +88,7 @@ fn send(ledger: &Ledger, said: &Output, first: u64) {
             }
             Err(error) => {
                 refused += 1;
-                said.say(&format!("error {error}"));
+                said.say(&format!("error {next} {error}"));
             }
         }
         next += count;
@@ -136,7 +141,8 @@ pub(crate) struct Life {
 pub(crate) struct Last {
     pub(crate) opened: bool,
     pub(crate) acknowledged: u64,
-    /// Acknowledgements after the first error.
+    failed_clients: BTreeSet<u64>,
+    /// Acknowledgements of a client that had got an error before.
     pub(crate) acknowledged_after_error: u64,
     pub(crate) errors: Vec<String>,
     pub(crate) refused: Option<String>,
@@ -223,11 +229,16 @@ impl Lives {
         match word {
             "open" => last.opened = true,
             "refused" => last.refused = Some(rest.into()),
-            "error" => last.errors.push(rest.into()),
+            "error" => {
+                let (number, error) = rest.split_once(' ').unwrap();
+                last.failed_clients.insert(client_of(number));
+                last.errors.push(error.into());
+            }
             "try" => self.outside.attempt_together(&events_of(rest)),
             "ack" => {
                 last.acknowledged += 1;
-                last.acknowledged_after_error += u64::from(!last.errors.is_empty());
+                let client = client_of(rest.split(' ').next().unwrap());
+                last.acknowledged_after_error += u64::from(last.failed_clients.contains(&client));
                 let receipt = BASE64_STANDARD
                     .decode(rest.rsplit(' ').next().unwrap())
                     .unwrap();
@@ -257,6 +268,11 @@ impl Lives {
             assert_eq!(again.duplicates, duplicates, "another seq for the same id");
         }
     }
+}
+
+/// The client that sent the event of this number.
+fn client_of(number: &str) -> u64 {
+    number.parse::<u64>().unwrap() / (NUMBERS / 4)
 }
 
 fn events_of(text: &str) -> Vec<CheckedEvent> {

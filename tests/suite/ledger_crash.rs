@@ -3,7 +3,7 @@
 //! A few of each in the suite; `GRAVEN_KILLS=10000` asks for so many. The parts that need `strace`, root or loop devices
 //! say so and pass where those are missing.
 //!
-//! That these tests can fail was seen by breaking the code by hand: see `CONTRIBUTING.md`.
+//! Each was seen to fail with the code broken by hand: without the sync of a commit no power cut is survived.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -89,8 +89,7 @@ fn a_ledger_killed_at_system_calls_loses_nothing() {
             let when = 1 + random.below(limit);
             let trace = format!("trace={call}");
             let inject = format!("inject={call}:signal=KILL:when={when}");
-            let mut life = lives.start(&strace(&["-e", &trace, "-e", &inject]));
-            end_within(&mut life.process, Duration::from_millis(400));
+            let life = lives.start(&strace(&["-e", &trace, "-e", &inject]));
             let last = lives.bury(life);
             assert_eq!(last.refused, None, "{call} {when}");
             lives.check();
@@ -99,30 +98,6 @@ fn a_ledger_killed_at_system_calls_loses_nothing() {
         acknowledged += lives.acknowledged;
     }
     println!("{done} kills at system calls, {acknowledged} acknowledgements");
-}
-
-/// Waits for a process to end, and ends it when it does not.
-fn end_within(process: &mut std::process::Child, time: Duration) {
-    let end = std::time::Instant::now() + time;
-    while process.try_wait().unwrap().is_none() {
-        if std::time::Instant::now() > end {
-            // The tracer's end would leave the traced running.
-            kill_children(process.id());
-            process.kill().unwrap();
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn kill_children(parent: u32) {
-    let children = format!("/proc/{parent}/task/{parent}/children");
-    for child in std::fs::read_to_string(children)
-        .unwrap_or_default()
-        .split_whitespace()
-    {
-        run("kill", &["-KILL", child]);
-    }
 }
 
 pub(crate) fn strace<'a>(options: &[&'a str]) -> Vec<&'a str> {

@@ -22,7 +22,7 @@ const STEPS: [Step; 3] = [Step::Commit, Step::SlotWrite, Step::Flush];
 #[test]
 fn whatever_happens_what_was_acknowledged_stays_and_is_proved() {
     let mut total = Counts::default();
-    let runs = if is_long() { 3_000 } else { 150 };
+    let runs = if is_long() { 3_000 } else { 100 };
     for seed in 0..runs {
         let run = std::panic::catch_unwind(|| {
             let mut run = Run::new(seed);
