@@ -67,6 +67,9 @@ fn after_a_failed_system_call_nothing_is_acknowledged_until_a_restart() {
         ("pwrite64", "ENOSPC", "2+"),
         ("write", "EIO", "12"),
         ("write", "ENOSPC", "9+"),
+        ("write", "EIO", "40"),
+        ("write", "EIO", "60"),
+        ("write", "ENOSPC", "90+"),
     ];
     let mut met = 0;
     for (call, error, when) in faults {

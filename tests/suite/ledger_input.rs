@@ -155,7 +155,7 @@ fn an_event_signed_anew_is_other_content() {
         ),
         "{in_one}"
     );
-    append(&ledger, &[signed.clone()]).unwrap();
+    append(&ledger, std::slice::from_ref(&signed)).unwrap();
     conflicts(&ledger);
     drop(ledger);
     conflicts(&fixture.open());
