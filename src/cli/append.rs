@@ -176,11 +176,10 @@ impl Sender<'_> {
     }
 
     async fn add(&mut self, event: v1::Event, line: Option<u64>) -> Result<(), Failure> {
-        if let Err(event) = self.batch.push(event) {
+        if !self.batch.has_room_for(&event) {
             self.send().await?;
-            // An empty batch has room for any event.
-            let _ = self.batch.push(event);
         }
+        self.batch.push(event);
         self.lines.push(line);
         Ok(())
     }

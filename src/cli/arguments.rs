@@ -47,8 +47,8 @@ impl Global {
 /// Where the server is and how to get in.
 #[derive(Debug, Args)]
 pub(super) struct Connection {
-    /// The server, such as http://127.0.0.1:7431
-    #[arg(long, env = "GRAVEN_SERVER", value_name = "URL")]
+    /// The server's address
+    #[arg(long, env = "GRAVEN_SERVER", value_name = "http://HOST:PORT")]
     pub(super) server: Option<String>,
     /// Bearer token
     #[arg(

@@ -1,7 +1,6 @@
 //! Entries as they come over the wire.
 
 use bytes::Bytes;
-use prost::Message;
 
 use super::failure::Failure;
 use crate::entry::body::{Body, Content};
@@ -55,9 +54,4 @@ fn hash(bytes: &[u8]) -> Result<Hash, Failure> {
 /// The server sent something that no ledger sends.
 pub(super) fn malformed(what: &str) -> Failure {
     Failure::tampered(format!("the server's answer is malformed: {what}"))
-}
-
-/// Bytes of an event's encoding.
-pub(super) fn encoded_len(event: &v1::Event) -> usize {
-    event.encoded_len()
 }

@@ -71,11 +71,11 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     };
     let mut batch = Batch::default();
     for event in history.events().map_err(failed)? {
-        if let Err(event) = batch.push(event.map_err(failed)?) {
+        let event = event.map_err(failed)?;
+        if !batch.has_room_for(&event) {
             import.send(std::mem::take(&mut batch)).await?;
-            // An empty batch has room for any event.
-            let _ = batch.push(event);
         }
+        batch.push(event);
     }
     import.send(batch).await?;
     import.progress.finish_and_clear();

@@ -59,7 +59,7 @@ enum Command {
     /// Run a ledger
     Serve(serve::Arguments),
     /// Append events, from flags or as JSON lines
-    Append(append::Arguments),
+    Append(Box<append::Arguments>),
     /// Show one entry
     Show(show::Arguments),
     /// List entries by seq and time

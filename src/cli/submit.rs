@@ -1,5 +1,6 @@
 //! Sends batches of events, and holds the server to its receipts.
 
+use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
@@ -36,17 +37,16 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds an event, unless there is no room left for it.
-    pub(super) fn push(&mut self, event: v1::Event) -> Result<(), v1::Event> {
-        // Room for the field's key and length.
-        let bytes = super::bodies::encoded_len(&event).saturating_add(8);
-        let full = self.events.len() >= MAX_BATCH_EVENTS || self.bytes + bytes > MAX_BATCH_BYTES;
-        if full && !self.events.is_empty() {
-            return Err(event);
-        }
-        self.bytes += bytes;
+    /// Whether another event fits. An empty batch has room for any.
+    pub(super) fn has_room_for(&self, event: &v1::Event) -> bool {
+        let bytes = self.bytes.saturating_add(request_bytes(event));
+        self.is_empty() || (self.len() < MAX_BATCH_EVENTS && bytes <= MAX_BATCH_BYTES)
+    }
+
+    /// Adds an event.
+    pub(super) fn push(&mut self, event: v1::Event) {
+        self.bytes = self.bytes.saturating_add(request_bytes(&event));
         self.events.push(event);
-        Ok(())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -61,9 +61,7 @@ impl Batch {
     pub(super) fn remove(&mut self, index: usize) {
         if index < self.events.len() {
             let event = self.events.remove(index);
-            self.bytes = self
-                .bytes
-                .saturating_sub(super::bodies::encoded_len(&event) + 8);
+            self.bytes = self.bytes.saturating_sub(request_bytes(&event));
         }
     }
 
@@ -116,6 +114,11 @@ impl Batch {
             &expected,
         )
     }
+}
+
+/// Bytes that an event takes in a request: its encoding behind a key and a length.
+fn request_bytes(event: &v1::Event) -> usize {
+    event.encoded_len().saturating_add(8)
 }
 
 fn verify(

@@ -182,14 +182,14 @@ async fn server(
         }
         waiting.extend(answer.entries);
         if waiting.len() >= ENTRIES_AT_ONCE {
-            if fold(&mut audit, genesis.origin(), std::mem::take(&mut waiting))?.is_err() {
+            if fold(&mut audit, genesis.origin(), &std::mem::take(&mut waiting))?.is_err() {
                 break;
             }
             bar.set_position(audit.size());
         }
     }
     // A finding is kept by the audit, and is what it ends with.
-    let _ = fold(&mut audit, genesis.origin(), waiting)?;
+    let _ = fold(&mut audit, genesis.origin(), &waiting)?;
     bar.finish_and_clear();
     let report = audit.finish(&checkpoint);
     conclude(&report.verdict, &facts_of(&report))
@@ -199,7 +199,7 @@ async fn server(
 fn fold(
     audit: &mut Audit,
     origin: &str,
-    entries: Vec<v1::Entry>,
+    entries: &[v1::Entry],
 ) -> Result<Result<(), Finding>, Failure> {
     let received = entries
         .iter()

@@ -477,7 +477,11 @@ fn a_path_too_long_for_a_name_is_named_by_its_digest() {
     repo.git(&["update-index", "--add", "--cacheinfo", &entry]);
     repo.git(&["commit", "-q", "-m", "deep"]);
     let events = repo.events();
-    let expected = format!("other:git://localhost/work//{}", sha256(path.as_bytes()));
+    let expected = format!(
+        "other:{}//{}",
+        repo.history().source(),
+        sha256(path.as_bytes())
+    );
     assert_eq!(target(&events[0]).uri, expected);
     assert_eq!(after(&events[0]).ids[1], sha256(b"deep\n"));
 }

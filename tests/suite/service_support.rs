@@ -14,24 +14,24 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
-pub const ORIGIN: &str = "test.example/ledger";
+pub(super) const ORIGIN: &str = "test.example/ledger";
 
-pub struct TestServer {
-    pub ledger: Arc<Ledger>,
-    pub url: String,
+pub(super) struct TestServer {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) url: String,
     shutdown: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Result<(), service::ServeError>>,
 }
 
-pub fn key() -> SignerKey {
+pub(super) fn key() -> SignerKey {
     SignerKey::from_seed(ORIGIN, [7; 32]).unwrap()
 }
 
-pub fn verifier() -> VerifierKey {
+pub(super) fn verifier() -> VerifierKey {
     key().verifier()
 }
 
-pub fn expected() -> Expected {
+pub(super) fn expected() -> Expected {
     Expected {
         origin: ORIGIN.into(),
         key: verifier(),
@@ -40,11 +40,11 @@ pub fn expected() -> Expected {
 }
 
 impl TestServer {
-    pub async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         Self::start_with(Authentication::None, None).await
     }
 
-    pub async fn start_with(authentication: Authentication, tls: Option<Tls>) -> Self {
+    pub(super) async fn start_with(authentication: Authentication, tls: Option<Tls>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let ledger = tokio::task::spawn_blocking(|| {
             let disk = MemoryDisk::new();
@@ -82,20 +82,20 @@ impl TestServer {
         }
     }
 
-    pub async fn client(&self) -> LedgerServiceClient<Channel> {
+    pub(super) async fn client(&self) -> LedgerServiceClient<Channel> {
         LedgerServiceClient::connect(self.url.clone())
             .await
             .unwrap()
     }
 
-    pub async fn stop(mut self) -> Result<(), service::ServeError> {
+    pub(super) async fn stop(mut self) -> Result<(), service::ServeError> {
         self.shutdown.take().unwrap().send(()).unwrap();
         self.serving.await.unwrap()
     }
 }
 
 /// An event with every required field, told apart by `number`.
-pub fn event(number: u64) -> v1::Event {
+pub(super) fn event(number: u64) -> v1::Event {
     v1::Event {
         who: Some(v1::Who {
             actor: format!("oidc:corp/user{number}"),
@@ -118,7 +118,7 @@ pub fn event(number: u64) -> v1::Event {
     }
 }
 
-pub fn with_id(mut event: v1::Event, id: &str) -> v1::Event {
+pub(super) fn with_id(mut event: v1::Event, id: &str) -> v1::Event {
     event.context.as_mut().unwrap().idempotency_id = id.into();
     event
 }
