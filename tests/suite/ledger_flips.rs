@@ -44,7 +44,8 @@ impl Specimen {
         operator.init(&home).unwrap();
         let mut outside = Outside::default();
         let older = tempfile::tempdir().unwrap();
-        // Each start flushes what the log of the one before holds; the last log stays.
+        // Each end flushes what the log holds; the last life is taken as it stands in the middle of it.
+        let alive = tempfile::tempdir().unwrap();
         for life in 0..4u64 {
             let ledger = operator.open(&home).unwrap();
             for batch in 0..3u64 {
@@ -55,8 +56,10 @@ impl Specimen {
                 outside.attempt(&events);
                 let appended = append(&ledger, &events).unwrap();
                 outside.acknowledge(&operator, &ledger, &events, &appended);
-                if (life, batch) == (3, 0) {
-                    copy_ledger(dir.path(), older.path());
+                match (life, batch) {
+                    (3, 0) => copy_ledger(dir.path(), older.path()),
+                    (3, 2) => copy_ledger(dir.path(), alive.path()),
+                    _ => {}
                 }
             }
         }
@@ -64,7 +67,7 @@ impl Specimen {
         let minimum = outside.minimum(&operator).unwrap().to_owned();
         let mut specimen = Self {
             operator,
-            dir,
+            dir: alive,
             older,
             copy,
             entries: Vec::new(),
