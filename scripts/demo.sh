@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$HOME/.cache/graven/target}
-repository=${REPO:-$PWD}
+repository=$(cd "${REPO:-.}" && pwd)
 dir=$(mktemp -d)
 server_pid=
 
@@ -36,21 +36,22 @@ git -C "$repository" rev-parse --verify -q HEAD >/dev/null || fail "$repository 
 
 say 'Building.'
 cargo build --release --locked
-graven=$CARGO_TARGET_DIR/release/graven
+graven=$(realpath "$CARGO_TARGET_DIR/release/graven")
+cd "$dir"
 
 say 'A ledger starts: a new directory, a new key, and nobody but this machine can reach it.'
 echo "\$ graven serve --dev --dir ledger &"
-"$graven" serve --dev --dir "$dir/ledger" --listen 127.0.0.1:0 >"$dir/serve.out" 2>"$dir/serve.err" &
+"$graven" serve --dev --dir ledger --listen 127.0.0.1:0 >serve.out 2>serve.err &
 server_pid=$!
 for _ in $(seq 300); do
-    grep -q '^key ' "$dir/serve.out" && break
+    grep -q '^key ' serve.out && break
     kill -0 "$server_pid" 2>/dev/null || break
     sleep 0.1
 done
-grep -q '^key ' "$dir/serve.out" || fail "the server did not start: $(cat "$dir/serve.out" "$dir/serve.err")"
-cat "$dir/serve.out"
-GRAVEN_SERVER=$(sed -n 's/^listening on *//p' "$dir/serve.out")
-GRAVEN_KEY=$(sed -n 's/^key *//p' "$dir/serve.out")
+grep -q '^key ' serve.out || fail "the server did not start: $(cat serve.out serve.err)"
+cat serve.out
+GRAVEN_SERVER=$(sed -n 's/^listening on *//p' serve.out)
+GRAVEN_KEY=$(sed -n 's/^key *//p' serve.out)
 export GRAVEN_SERVER GRAVEN_KEY
 echo 'The key is public. Whoever checks this ledger has to get it from somebody they trust; here, from this terminal.'
 
@@ -58,20 +59,20 @@ say 'A real history goes in: every change of every commit becomes a record, seal
 expect 0 import git "$repository"
 
 say 'A second import adds nothing: each record has an id of its own.'
-"$graven" log -o jsonl >"$dir/log"
-entries=$(wc -l <"$dir/log")
+"$graven" log -o jsonl >log
+entries=$(wc -l <log)
 [ "$entries" -gt 0 ] || fail 'nothing was imported'
 expect 0 import git "$repository"
-"$graven" log -o jsonl >"$dir/log.again"
-cmp -s "$dir/log" "$dir/log.again" || fail 'the second import changed the ledger'
+"$graven" log -o jsonl >log.again
+cmp -s log log.again || fail 'the second import changed the ledger'
 echo "The ledger has $entries records."
 
 # The target that was asked for, or the one with the most changes.
 if [ -n "${FILE:-}" ]; then
-    target=$(grep -o '"uri":"git://[^"]*//[^"]*"' "$dir/log" | grep -F "//$FILE\"" | head -n 1) ||
+    target=$(grep -o '"uri":"git://[^"]*//[^"]*"' log | grep -F "//$FILE\"" | head -n 1) ||
         fail "no record is about $FILE"
 else
-    target=$(grep -o '"targets":\[{"uri":"git://[^"]*//[^"]*"' "$dir/log" | sed 's/^"targets":\[{//' |
+    target=$(grep -o '"targets":\[{"uri":"git://[^"]*//[^"]*"' log | sed 's/^"targets":\[{//' |
         sort | uniq -c | sort -k1,1nr -k2 | sed -n '1s/^ *[0-9]* //p')
 fi
 [ -n "$target" ] || fail 'no record is about a file'
@@ -81,52 +82,51 @@ path=${path%\"}
 field() { sed -E "s/.*\"$1\":\"?([^,\"}]*).*/\1/"; }
 
 say "Who changed $path, when, and from what to what?"
-grep -F "$target" "$dir/log" >"$dir/changes"
-changes=$(wc -l <"$dir/changes")
-tail -n 8 "$dir/changes" | while IFS= read -r row; do
-    before=$(grep -o '"before":[^]]*' <<<"$row" | grep -o 'git-sha[0-9]*:[0-9a-f]*' | head -n 1) || before=nothing
-    after=$(grep -o '"after":[^]]*' <<<"$row" | grep -o 'git-sha[0-9]*:[0-9a-f]*' | head -n 1) || after=nothing
-    printf '%6s  %-20.20s  %-32s  %-12s  %.18s → %.18s\n' "$(field seq <<<"$row")" \
+grep -F "$target" log >changes
+changes=$(wc -l <changes)
+tail -n 8 changes | while IFS= read -r row; do
+    before=$(sed 's/,"after":.*//; s/.*"before"://' <<<"$row" | grep -o 'git-sha[0-9]*:[0-9a-f]*' | head -n 1) || before=nothing
+    after=$(grep -o '"after":[^}]*' <<<"$row" | grep -o 'git-sha[0-9]*:[0-9a-f]*' | head -n 1) || after=nothing
+    printf '%6s  %-20.20s  %-32.32s  %-12s  %.18s → %.18s\n' "$(field seq <<<"$row")" \
         "$(field occurred_at <<<"$row")" "$(field actor <<<"$row")" "$(field action <<<"$row")" "$before" "$after"
 done
 [ "$changes" -le 8 ] || echo "(the newest 8 of $changes)"
 if blob=$(git -C "$repository" rev-parse --verify -q "HEAD:$path"); then
-    if grep -q ":$blob\"" "$dir/changes"; then
+    if grep -q ":$blob\"" changes; then
         echo "git says that $path is ${blob:0:12} now, and the ledger has the record that made it so."
     elif [ "$(git -C "$repository" rev-parse --is-shallow-repository)" = false ]; then
         fail "git says that $path is $blob, of which the ledger knows nothing"
     fi
 fi
 
-seq=$(tail -n 1 "$dir/changes" | field seq)
+seq=$(tail -n 1 changes | field seq)
 say "Record $seq is taken out as evidence, for somebody who has no access to this ledger."
-expect 0 prove "$seq" --out "$dir/evidence.json"
-ls -l "$dir/evidence.json" | sed "s#$dir/##"
+expect 0 prove "$seq" --out evidence.json
 
 say 'They check it with the file and the key alone. No server is asked.'
-GRAVEN_SERVER='' expect 0 verify "$dir/evidence.json"
+GRAVEN_SERVER='' expect 0 verify evidence.json
 
 say 'The whole ledger is checked over the network, record by record.'
 expect 0 verify --server "$GRAVEN_SERVER"
 
 say 'The server stops, and its directory is checked: records, tree, ids, and the last checkpoint it signed.'
 kill "$server_pid"
-wait "$server_pid" || fail "the server ended with $?: $(cat "$dir/serve.err")"
+wait "$server_pid" || fail "the server ended with $?: $(cat serve.err)"
 server_pid=
 unset GRAVEN_SERVER
-expect 0 verify --dir "$dir/ledger"
+expect 0 verify --dir ledger
 
 say 'Now somebody with root changes one byte in a copy of that directory.'
-cp -a "$dir/ledger" "$dir/tampered"
-victim=$(find "$dir/tampered/store" -name '*.sst' -o -name '*.log' | xargs -d '\n' ls -S | head -n 1)
+cp -a ledger tampered
+victim=$(find tampered/store -name '*.sst' -o -name '*.log' | xargs -d '\n' ls -S | head -n 1)
 offset=$(($(stat -c %s "$victim") / 2))
 byte=$(od -An -tu1 -j "$offset" -N 1 "$victim" | tr -d ' ')
 printf "\\x$(printf %02x $((byte ^ 1)))" | dd of="$victim" bs=1 seek="$offset" conv=notrunc status=none
 echo "byte $offset of store/$(basename "$victim"): $byte became $((byte ^ 1))"
-cmp -s "$victim" "$dir/ledger/store/$(basename "$victim")" && fail 'no byte was changed'
+cmp -s "$victim" "ledger/store/$(basename "$victim")" && fail 'no byte was changed'
 
 say 'verify names the place, and ends with exit code 3, which means tampered.'
-expect 3 verify --dir "$dir/tampered" | tee "$dir/verdict" 2>&1
-grep -q 'TAMPERED' "$dir/verdict" || fail 'the verdict does not say TAMPERED'
+expect 3 verify --dir tampered | tee verdict
+grep -q "TAMPERED.*$(basename "$victim")" verdict || fail "the verdict does not name $(basename "$victim")"
 
 say 'That is what Graven is for: whoever holds the key and one checkpoint need not trust whoever runs the ledger.'
