@@ -6,7 +6,7 @@ use crate::merkle::Hash;
 pub(crate) const GENESIS: &[u8] = b"genesis";
 /// Meta space: the head.
 pub(crate) const HEAD: &[u8] = b"head";
-/// Meta space: `submitter/` ‖ issuer ‖ 0 ‖ subject → number u32.
+/// Meta space: `submitter/` ‖ length of the issuer u16 ‖ issuer ‖ subject → number u32.
 pub(crate) const SUBMITTER_PREFIX: &[u8] = b"submitter/";
 
 /// Entry and Detail space: the seq of a pack's first entry.
@@ -41,13 +41,9 @@ pub(crate) fn tile_hashes(value: &[u8]) -> Option<Vec<Hash>> {
 
 /// Meta space: the number of a submitter.
 pub(crate) fn submitter_key(issuer: &str, subject: &str) -> Vec<u8> {
-    [
-        SUBMITTER_PREFIX,
-        issuer.as_bytes(),
-        &[0],
-        subject.as_bytes(),
-    ]
-    .concat()
+    // Issuers have at most 512 bytes.
+    let length = u16::try_from(issuer.len()).unwrap_or(u16::MAX).to_be_bytes();
+    [SUBMITTER_PREFIX, &length, issuer.as_bytes(), subject.as_bytes()].concat()
 }
 
 /// Id space: submitter u32 ‖ idempotency id → seq u64.
