@@ -21,10 +21,10 @@ demo: prepare
 	@scripts/demo.sh
 
 test: prepare
-	cargo test --release --locked
+	cargo test --release --locked --lib --bins --test suite
 
 long: prepare
-	GRAVEN_LONG=1 cargo test --release --locked
+	GRAVEN_LONG=1 cargo test --release --locked --test suite
 
 bench: prepare
 	cargo bench --profile release --locked --bench append -- $(DIR) $(SECONDS)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::failure::Failure;
+use crate::entry::hex;
 use crate::service::{Authentication, Tls, Token};
 
 /// The file. What it does not know is refused.
@@ -69,10 +70,13 @@ impl Config {
     /// How senders are authenticated.
     pub(super) fn authentication(&self) -> Result<Authentication, Failure> {
         let tokens = self.tokens.iter().map(|line| {
-            let sha256 = parse_digest(&line.sha256).ok_or_else(|| {
-                let expected = "sha256 needs 64 hexadecimal digits, as `graven token` prints them";
-                Failure::usage(format!("token {}: {expected}", line.name))
-            })?;
+            let sha256 = hex::decode(&line.sha256)
+                .and_then(|digest| digest.try_into().ok())
+                .ok_or_else(|| {
+                    let expected =
+                        "sha256 needs 64 hexadecimal digits, as `graven token` prints them";
+                    Failure::usage(format!("token {}: {expected}", line.name))
+                })?;
             Ok(Token {
                 name: line.name.clone(),
                 subject: line.subject.clone(),
@@ -87,15 +91,4 @@ impl Config {
     pub(super) fn admits_somebody(&self) -> bool {
         !self.tokens.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
     }
-}
-
-fn parse_digest(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
-use crate::entry::names;
+use crate::entry::{hex, names};
 use crate::ledger::{Entropy, SystemEntropy};
 
 #[derive(Debug, Args)]
@@ -39,15 +39,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     anstream::eprintln!("[[token]]");
     anstream::eprintln!("name = {:?}", arguments.name);
     anstream::eprintln!("subject = {:?}", arguments.subject);
-    let hex: String = digest
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(digit)
-        .collect();
-    anstream::eprintln!("sha256 = \"{hex}\"");
+    let sha256 = hex::encode(&digest);
+    anstream::eprintln!("sha256 = \"{sha256}\"");
     Ok(ExitCode::SUCCESS)
-}
-
-fn digit(value: u8) -> char {
-    char::from_digit(value.into(), 16).unwrap_or('0')
 }

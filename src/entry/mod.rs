@@ -9,6 +9,7 @@ pub mod canonical;
 pub mod event;
 pub mod genesis;
 pub mod header;
+pub mod hex;
 mod invalid;
 pub mod json;
 pub mod names;

@@ -42,8 +42,16 @@ pub(crate) fn tile_hashes(value: &[u8]) -> Option<Vec<Hash>> {
 /// Meta space: the number of a submitter.
 pub(crate) fn submitter_key(issuer: &str, subject: &str) -> Vec<u8> {
     // Issuers have at most 512 bytes.
-    let length = u16::try_from(issuer.len()).unwrap_or(u16::MAX).to_be_bytes();
-    [SUBMITTER_PREFIX, &length, issuer.as_bytes(), subject.as_bytes()].concat()
+    let length = u16::try_from(issuer.len())
+        .unwrap_or(u16::MAX)
+        .to_be_bytes();
+    [
+        SUBMITTER_PREFIX,
+        &length,
+        issuer.as_bytes(),
+        subject.as_bytes(),
+    ]
+    .concat()
 }
 
 /// Id space: submitter u32 ‖ idempotency id → seq u64.

@@ -1,7 +1,6 @@
 //! Who sends: the authenticated submitter, sealed into the envelope, which a client can never set.
 
 use std::collections::HashSet;
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use tonic::{Request, Status};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::entry::{names, v1};
+use crate::entry::{hex, names, v1};
 
 /// A static bearer token, of which only the digest is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +143,7 @@ impl Authenticator {
         };
         let subject = certificate_subject(certificate)
             .ok_or_else(|| Status::unauthenticated("the client certificate names nobody"))?;
-        let credential = format!("sha256:{}", hex(&Sha256::digest(certificate)));
+        let credential = format!("sha256:{}", hex::encode(&Sha256::digest(certificate)));
         Ok(caller(
             v1::Authentication::ClientCertificate,
             "mtls",
@@ -212,14 +211,4 @@ fn certificate_subject(certificate: &[u8]) -> Option<String> {
     };
     let fits = subject.len() <= 512 && !subject.chars().any(char::is_control);
     (fits && names::check_identity(&subject).is_ok()).then_some(subject)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

@@ -263,5 +263,5 @@ fn decode_part<M: Message + Default>(body: &Body, tag: Tag) -> Option<M> {
 
 /// A hash in a finding.
 pub(super) fn hash_text(hash: &Digest) -> String {
-    super::text::hex(hash)
+    crate::entry::hex::encode(hash)
 }

@@ -26,11 +26,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::evidence::{Evidence, FirstEntry};
-use super::text::{base64, hex, parse_base64, parse_hex};
+use super::text::{base64, parse_base64};
 use super::verdict::{Check, Finding};
 use crate::entry::body::{Body, Content};
 use crate::entry::genesis::Genesis;
-use crate::entry::{Digest, Header, Tag};
+use crate::entry::{Digest, Header, Tag, hex};
 use crate::note::{TlogProof, VerifierKey};
 
 const FORMAT: &str = "graven evidence v1";
@@ -146,15 +146,15 @@ impl Evidence {
             verifier_key: self.verifier_key.to_string(),
             genesis: GenesisInFile {
                 descriptor: base64(self.genesis.encoded()),
-                hash: hex(&self.genesis.hash()),
+                hash: hex::encode(&self.genesis.hash()),
             },
             entry: EntryInFile {
-                header: hex(&self.header.encode()),
+                header: hex::encode(&self.header.encode()),
                 parts: self.body.parts().iter().map(write_part).collect(),
                 proof: self.proof.to_string(),
             },
             first_entry: self.first_entry.as_ref().map(|first| FirstInFile {
-                header: hex(&first.header.encode()),
+                header: hex::encode(&first.header.encode()),
                 proof: first.proof.to_string(),
             }),
         };
@@ -178,7 +178,7 @@ fn parse_genesis(genesis: &GenesisInFile, origin: &str) -> Result<Genesis, Findi
     if decoded.origin() != origin {
         return Err(Finding::of(Check::Origin, origin, decoded.origin()));
     }
-    let hash = hex(&decoded.hash());
+    let hash = hex::encode(&decoded.hash());
     if hash != genesis.hash {
         return Err(wrong(&genesis.hash, hash));
     }
@@ -186,7 +186,7 @@ fn parse_genesis(genesis: &GenesisInFile, origin: &str) -> Result<Genesis, Findi
 }
 
 fn parse_header(header: &str) -> Result<Header, Finding> {
-    let bytes = parse_hex(header)
+    let bytes = hex::decode(header)
         .ok_or_else(|| malformed("lower-case hexadecimal", "a header that is not"))?;
     Header::decode(&bytes)
         .map_err(|error| Finding::of(Check::Header, "a header", error.to_string()))

@@ -1,7 +1,7 @@
 //! One entry, field by field, for people.
 
 use crate::entry::json::Row;
-use crate::entry::{Kind, Tag, v1};
+use crate::entry::{Kind, Tag, hex, v1};
 
 /// The fields of an entry that have something to say, in the order of the parts.
 pub(super) fn fields(row: &Row) -> Vec<(String, String)> {
@@ -50,7 +50,7 @@ pub(super) fn fields(row: &Row) -> Vec<(String, String)> {
     }
     fields.add("withheld", names(&row.withheld));
     fields.add("erased", names(&row.erased));
-    fields.add("leaf", format!("sha256:{}", hex(&row.leaf_hash)));
+    fields.add("leaf", format!("sha256:{}", hex::encode(&row.leaf_hash)));
     fields.0
 }
 
@@ -219,13 +219,4 @@ fn names(tags: &[Tag]) -> String {
         .map(|tag| tag.name())
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

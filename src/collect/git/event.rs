@@ -6,9 +6,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::GitError;
 use super::log::{Change, Commit, Object, Person};
-use super::name::{email_text, hex, identity, readable, target};
+use super::name::{email_text, identity, readable, target};
 use super::objects::{Content, Objects};
-use crate::entry::{MAX_EVENT_BYTES, v1};
+use crate::entry::{MAX_EVENT_BYTES, hex, v1};
 
 const MAX_NAME_BYTES: usize = 512;
 const MAX_REASON_BYTES: usize = 4096;
@@ -196,7 +196,9 @@ impl Mapping {
         }
         match self.objects.content(&object.id)? {
             // The digest says all that the size would.
-            Content::Digested { sha256 } => version.ids.push(format!("sha256:{}", hex(&sha256))),
+            Content::Digested { sha256 } => {
+                version.ids.push(format!("sha256:{}", hex::encode(&sha256)));
+            }
             Content::TooLarge { bytes } => {
                 version.state = v1::VersionState::TooLarge.into();
                 version.size = Some(bytes);
@@ -274,7 +276,7 @@ fn detail(facts: &CommitFacts) -> Option<v1::Detail> {
         media_type: "text/plain".to_string(),
         truncated,
         original_digest: if truncated {
-            format!("sha256:{}", hex(&Sha256::digest(message)))
+            format!("sha256:{}", hex::encode(&Sha256::digest(message)))
         } else {
             String::new()
         },

@@ -6,7 +6,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::error::GitError;
-use crate::entry::names;
+use crate::entry::{hex, names};
 
 const MAX_SOURCE_BYTES: usize = 512;
 const MAX_TARGET_BYTES: usize = 4096;
@@ -153,14 +153,5 @@ pub(super) fn readable(bytes: &[u8], max_bytes: usize) -> String {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&Sha256::digest(bytes))
 }

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::super::{Tag, v1};
+use super::super::{Tag, hex, v1};
 use super::words::{self, word};
 
 /// Serializes the fields of an object, leaving out what is empty.
@@ -172,7 +172,7 @@ object!(v1::Seal, |seal, object| {
 
 object!(v1::SealLevel, |level, object| {
     object.always("segments", &level.segments)?;
-    object.always("root", &hexadecimal(&level.root))?;
+    object.always("root", &hex::encode(&level.root))?;
 });
 
 object!(v1::Erasure, |erasure, object| {
@@ -195,7 +195,7 @@ object!(v1::KeyRotation, |rotation, object| {
 
 object!(v1::Adoption, |adoption, object| {
     object.always("size", &adoption.size)?;
-    object.always("root", &hexadecimal(&adoption.root))?;
+    object.always("root", &hex::encode(&adoption.root))?;
     object.text("found", &adoption.found)?;
 });
 
@@ -206,14 +206,4 @@ impl Serialize for Labels<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|label| (&label.key, &label.value)))
     }
-}
-
-/// Bytes in lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

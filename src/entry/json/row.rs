@@ -4,9 +4,9 @@ use prost::Message;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::super::body::{Body, Content};
-use super::super::{Header, Invalid, Kind, Problem, Tag, v1};
+use super::super::{Header, Invalid, Kind, Problem, Tag, hex, v1};
 use super::content::{self, Bytes};
-use super::out::{Fields, Labels, Out, all, hexadecimal, said};
+use super::out::{Fields, Labels, Out, all, said};
 use super::time;
 use super::words::{self, word};
 
@@ -172,7 +172,7 @@ impl Serialize for Row {
         row.list("empty", &names(&self.empty))?;
         row.list("withheld", &names(&self.withheld))?;
         row.list("erased", &names(&self.erased))?;
-        row.always("leaf_hash", &hexadecimal(&self.leaf_hash))?;
+        row.always("leaf_hash", &hex::encode(&self.leaf_hash))?;
         row.0.end()
     }
 }
