@@ -1,6 +1,6 @@
 //! Damage to a small complete store: every byte, every file. Each damage is found, or provably harmless.
 //!
-//! The suite takes a sample; `GRAVEN_LONG=1` flips every byte.
+//! The suite takes a sample, which `GRAVEN_FLIPS` makes larger; `GRAVEN_LONG=1` flips every byte.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -144,6 +144,11 @@ fn copy_ledger(from: &Path, to: &Path) {
     }
 }
 
+fn flips_of_a_file() -> u64 {
+    let asked = std::env::var("GRAVEN_FLIPS").ok();
+    asked.map_or(7, |flips| flips.parse().expect("GRAVEN_FLIPS is a number"))
+}
+
 fn flip(file: &Path, at: usize, bit: u64) {
     let mut bytes = std::fs::read(file).unwrap();
     bytes[at] ^= 1 << bit;
@@ -162,7 +167,9 @@ fn every_flipped_byte_is_found_or_harmless() {
         let offsets: Vec<u64> = if is_long() || length == 0 {
             (0..length).collect()
         } else {
-            (0..7).map(|_| random.below(length)).collect()
+            (0..flips_of_a_file())
+                .map(|_| random.below(length))
+                .collect()
         };
         for at in offsets {
             let bit = random.below(8);
