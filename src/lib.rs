@@ -7,6 +7,7 @@
 //! - [`merkle`]: RFC 6962 trees, proofs and tiles
 //! - [`note`]: signed notes, checkpoints and what else C2SP specifies as text
 //! - [`entry`]: events, their parts, the header, the chain and genesis
+//! - [`index`]: the fields of an entry, index terms, segments and their proofs, and the filter
 //! - [`verify`]: receipts, evidence and whole-ledger audits
 //! - `store`: the port to durable storage and its engines
 //! - `ledger`: the sequencer, the commit path, recovery and reads
@@ -14,10 +15,11 @@
 //! - `collect`: foreign sources as events
 //! - `cli`: the commands
 //!
-//! The first four do no I/O, read no clock and start no thread. Built with
-//! `--no-default-features` the crate is those four: the verifier.
+//! The first five do no I/O, read no clock and start no thread. Built with
+//! `--no-default-features` the crate is those five: the verifier.
 
 pub mod entry;
+pub mod index;
 pub mod merkle;
 pub mod note;
 pub mod verify;

@@ -62,7 +62,7 @@ mod out;
 mod read;
 mod row;
 mod time;
-mod words;
+pub(crate) mod words;
 
 pub use read::{encode, read, read_row};
 pub use row::{Row, short_version};

@@ -3,18 +3,18 @@
 /// Stands for the value 0 of every enumeration. Printed only where leaving it out would mean something else.
 pub(super) const UNSPECIFIED: &str = "unspecified";
 
-pub(super) const ASSURANCE: [&str; 5] = [
+pub(crate) const ASSURANCE: [&str; 5] = [
     UNSPECIFIED,
     "asserted",
     "inferred",
     "authenticated",
     "attested",
 ];
-pub(super) const OUTCOME: [&str; 4] = [UNSPECIFIED, "success", "failure", "denied"];
+pub(crate) const OUTCOME: [&str; 4] = [UNSPECIFIED, "success", "failure", "denied"];
 pub(super) const VERSION_STATE: [&str; 5] =
     [UNSPECIFIED, "absent", "pending", "too_large", "unavailable"];
 pub(super) const EVIDENCE: [&str; 4] = [UNSPECIFIED, "observed", "declared", "inferred"];
-pub(super) const AUTHENTICATION: [&str; 6] = [
+pub(crate) const AUTHENTICATION: [&str; 6] = [
     UNSPECIFIED,
     "none",
     "token",
@@ -24,7 +24,7 @@ pub(super) const AUTHENTICATION: [&str; 6] = [
 ];
 
 /// The word for `number`, none for 0.
-pub(super) fn word(words: &[&'static str], number: i32) -> Option<&'static str> {
+pub(crate) fn word(words: &[&'static str], number: i32) -> Option<&'static str> {
     let index = usize::try_from(number).ok().filter(|index| *index > 0)?;
     words.get(index).copied()
 }
