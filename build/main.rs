@@ -14,11 +14,15 @@ use std::{env, fs};
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "graven/v1/event.proto",
     "graven/v1/genesis.proto",
     "graven/v1/ledger.proto",
+    "graven/v1/query.proto",
 ];
+
+/// The files with services: the server has its own copy of their messages.
+const SERVICES: [&str; 2] = ["graven/v1/ledger.proto", "graven/v1/query.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
@@ -68,7 +72,7 @@ fn generate_server(
     fs::create_dir_all(out)?;
     descriptors
         .file
-        .retain(|file| file.name() == "graven/v1/ledger.proto");
+        .retain(|file| SERVICES.contains(&file.name()));
     let mut builder = tonic_prost_build::configure()
         .build_client(false)
         .bytes(".")

@@ -40,7 +40,7 @@ const SYNTAX: [(&str, &str); 20] = [
 pub(crate) fn generate(descriptors: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {
     let mut tables = String::new();
     for file in &descriptors.file {
-        if file.name() == "graven/v1/ledger.proto" {
+        if ["graven/v1/ledger.proto", "graven/v1/query.proto"].contains(&file.name()) {
             continue;
         }
         let comments = comments(file);

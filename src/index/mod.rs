@@ -3,16 +3,37 @@
 //! - [`Facts`]: an entry as the filter sees it, and [`Field`]: everything a filter can ask about
 //! - [`terms`](terms()): the index terms of an entry, by one deterministic function, versioned by
 //!   [`INDEX_VERSION`](crate::entry::genesis::INDEX_VERSION)
+//! - [`TermMap`], [`merge`]: segments, built from entries or from the segments below, with [`Segment`] to look terms up and
+//!   prove what was found, and [`check_terms`] to check it
+//! - [`Levels`]: what a seal commits to, and which segments cover a range
 //!
 //! A term stands for a value, or for the beginning of one. A list of terms is therefore a superset of what a filter asks
 //! for, and the filter is evaluated on every entry of it: by the server for an answer, and again by whoever verifies it.
 
+mod build;
+mod check;
 mod facts;
 mod fields;
+mod leaf;
+mod lookup;
+mod postings;
+mod ranges;
+mod reader;
+mod record;
+mod segment;
 mod table;
 mod terms;
 
+pub use build::{MergeError, TermMap, merge};
+pub use check::{TermProofError, check_terms};
 pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};
+pub use leaf::{INLINE_BYTES, LEAF_TERMS};
+pub use lookup::{Found, TermRange};
+pub use postings::CHUNK_OFFSETS;
+pub use ranges::Ranges;
+pub use reader::{Segment, SegmentError, Source};
+pub use record::{FAN_IN, LEVELS, Levels, SegmentId, SegmentRecord};
+pub use segment::{SegmentWriter, Sink};
 pub use table::FIELDS;
 pub use terms::{MAX_TERM_BYTES, Term, VERSION_TERM_BYTES, terms};

@@ -1,0 +1,273 @@
+//! Looking terms up in a segment, and proving what was found.
+
+use std::ops::Range;
+
+use super::Term;
+use super::leaf::Postings;
+use super::postings::Runs;
+use super::ranges::Ranges;
+use super::reader::{ChunkRow, Segment, SegmentError, Source, StoredLeaf, chunk_offsets};
+use crate::entry::v1;
+use crate::merkle::{NodeReader, ProveError, prove_range};
+
+/// A range of terms: from one, included, to another, excluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TermRange {
+    /// The first term of the range.
+    pub from: Term,
+    /// The first term behind the range.
+    pub to: Term,
+}
+
+impl TermRange {
+    /// The range of one term.
+    pub fn point(term: Term) -> Self {
+        let mut to = term.clone();
+        to.value.push(0);
+        Self { from: term, to }
+    }
+
+    /// The values of a field from `from`, included, to `to`, excluded; each end is open when it is `None`.
+    pub fn between(tag: u16, from: Option<Vec<u8>>, to: Option<Vec<u8>>) -> Self {
+        let value = from.unwrap_or_default();
+        let after = Term {
+            tag: tag.saturating_add(1),
+            value: Vec::new(),
+        };
+        Self {
+            from: Term { tag, value },
+            to: to.map_or(after, |value| Term { tag, value }),
+        }
+    }
+
+    /// The values of a field that begin with `prefix`.
+    pub fn prefix(tag: u16, prefix: &[u8]) -> Self {
+        let mut behind = prefix.to_vec();
+        while let Some(last) = behind.pop() {
+            if let Some(next) = last.checked_add(1) {
+                behind.push(next);
+                return Self::between(tag, Some(prefix.to_vec()), Some(behind));
+            }
+        }
+        Self::between(tag, Some(prefix.to_vec()), None)
+    }
+
+    /// Whether a term lies in the range.
+    pub fn contains(&self, term: &Term) -> bool {
+        self.from <= *term && *term < self.to
+    }
+}
+
+/// The leaves of a segment that hold every term of a range, and show that there are no others.
+pub struct Found {
+    first_leaf: u64,
+    leaves: Vec<StoredLeaf>,
+}
+
+impl<S: Source> Segment<S> {
+    /// Finds the terms of a range. None when they stand in more than `most_leaves` leaves.
+    pub fn find(
+        &self,
+        range: &TermRange,
+        most_leaves: usize,
+    ) -> Result<Option<Found>, SegmentError<S::Error>> {
+        let first_leaf = self.leaf_with(&range.from)?;
+        let mut leaves = Vec::new();
+        for index in first_leaf..self.leaves() {
+            if leaves.len() == most_leaves {
+                return Ok(None);
+            }
+            let leaf = self.leaf(index)?;
+            let ends = leaf.terms.last().is_some_and(|last| last.term >= range.to);
+            leaves.push(leaf);
+            if ends {
+                break;
+            }
+        }
+        Ok(Some(Found { first_leaf, leaves }))
+    }
+
+    /// The entries of `window` that have a term of the range.
+    pub fn postings(
+        &self,
+        found: &Found,
+        range: &TermRange,
+        window: &Range<u64>,
+    ) -> Result<Ranges, SegmentError<S::Error>> {
+        let mut seqs = Vec::new();
+        for (leaf, index) in found.terms(range) {
+            let Some(term) = leaf.terms.get(index) else {
+                continue;
+            };
+            let runs = match &term.postings {
+                Postings::Inline(runs) => runs.clone(),
+                Postings::Root(_) => {
+                    let rows = leaf.chunk_rows(index);
+                    let mut runs = Vec::new();
+                    for chunk in self.chunks_of(&rows, window) {
+                        runs.extend(self.read_chunk(&rows, chunk, term.count)?.1);
+                    }
+                    runs
+                }
+            };
+            seqs.extend(seqs_of(&runs, self.record().id.seqs(), window));
+        }
+        Ok(seqs.into_iter().collect())
+    }
+
+    /// Proves which entries of `window` have a term of the range.
+    pub fn prove(
+        &self,
+        found: &Found,
+        range: &TermRange,
+        window: &Range<u64>,
+    ) -> Result<v1::TermProof, SegmentError<S::Error>> {
+        let end = found.first_leaf.saturating_add(found.leaves.len() as u64);
+        let hashes = if found.leaves.is_empty() {
+            Vec::new()
+        } else {
+            prove_range(self, found.first_leaf, end, self.leaves())
+                .map_err(|error| self.unprovable(error))?
+        };
+        let mut postings = Vec::new();
+        for (leaf, index) in found.terms(range) {
+            let rows = leaf.chunk_rows(index);
+            if let Some(term) = leaf.terms.get(index).filter(|_| !rows.is_empty()) {
+                postings.push(self.prove_postings(&rows, term.count, window)?);
+            }
+        }
+        Ok(v1::TermProof {
+            first_leaf: found.first_leaf,
+            leaves: found
+                .leaves
+                .iter()
+                .map(|leaf| leaf.bytes.to_vec())
+                .collect(),
+            hashes: hashes.concat(),
+            postings,
+        })
+    }
+
+    fn prove_postings(
+        &self,
+        rows: &[ChunkRow],
+        count: u32,
+        window: &Range<u64>,
+    ) -> Result<v1::PostingsProof, SegmentError<S::Error>> {
+        let shown = self.chunks_of(rows, window);
+        let mut chunks = Vec::new();
+        for chunk in shown.clone() {
+            chunks.push(self.read_chunk(rows, chunk, count)?.0.to_vec());
+        }
+        let hashes = prove_range(&ChunkTree(rows), shown.start, shown.end, rows.len() as u64)
+            .map_err(|_| self.damaged("it has fewer chunks than its directory says"))?;
+        Ok(v1::PostingsProof {
+            first_chunk: shown.start,
+            chunks,
+            hashes: hashes.concat(),
+        })
+    }
+
+    fn read_chunk(
+        &self,
+        rows: &[ChunkRow],
+        chunk: u64,
+        count: u32,
+    ) -> Result<(bytes::Bytes, Runs), SegmentError<S::Error>> {
+        let row = usize::try_from(chunk)
+            .ok()
+            .and_then(|chunk| rows.get(chunk));
+        let row = row.ok_or_else(|| self.damaged("it has fewer chunks than its directory says"))?;
+        self.chunk(row, chunk_offsets(count, chunk))
+    }
+
+    /// The chunks that show all postings of `window`: one before and one behind it included.
+    fn chunks_of(&self, rows: &[ChunkRow], window: &Range<u64>) -> Range<u64> {
+        let window = offsets(&self.record().id.seqs(), window);
+        let not_above = rows.partition_point(|row| row.first <= window.start);
+        let below_end = rows.partition_point(|row| row.first < window.end);
+        let first = not_above.saturating_sub(1);
+        let end = (below_end + 1).min(rows.len());
+        first as u64..end as u64
+    }
+
+    fn unprovable(&self, error: ProveError<SegmentError<S::Error>>) -> SegmentError<S::Error> {
+        match error {
+            ProveError::Node { source, .. } => source,
+            ProveError::Bounds(_) => self.damaged("it has fewer leaves than its record says"),
+        }
+    }
+}
+
+impl Found {
+    /// How many entries of the segment have a term of the range; one that has several counts as often.
+    pub fn count(&self, range: &TermRange) -> u64 {
+        let terms = self.terms(range);
+        terms
+            .filter_map(|(leaf, index)| leaf.terms.get(index))
+            .map(|term| u64::from(term.count))
+            .sum()
+    }
+
+    /// The values of the range with the number of entries that have each, ascending.
+    pub fn counts(&self, range: &TermRange) -> impl Iterator<Item = (&Term, u32)> {
+        let terms = self.leaves.iter().flat_map(|leaf| &leaf.terms);
+        terms
+            .filter(|found| range.contains(&found.term))
+            .map(|found| (&found.term, found.count))
+    }
+
+    fn terms(&self, range: &TermRange) -> impl Iterator<Item = (&StoredLeaf, usize)> {
+        let all = self.leaves.iter().flat_map(|leaf| {
+            let indices = 0..leaf.terms.len();
+            indices.map(move |index| (leaf, index))
+        });
+        all.filter(|(leaf, index)| {
+            leaf.terms
+                .get(*index)
+                .is_some_and(|found| range.contains(&found.term))
+        })
+    }
+}
+
+/// The tree over the chunks of one term, from their hashes.
+struct ChunkTree<'a>(&'a [ChunkRow]);
+
+impl NodeReader for ChunkTree<'_> {
+    type Error = ();
+
+    fn node(&self, level: u8, index: u64) -> Result<crate::merkle::Hash, ()> {
+        let start = index.checked_shl(u32::from(level)).ok_or(())?;
+        let end = 1u64
+            .checked_shl(u32::from(level))
+            .and_then(|width| start.checked_add(width));
+        let range = usize::try_from(start)
+            .ok()
+            .zip(end.and_then(|end| usize::try_from(end).ok()));
+        let (start, end) = range.ok_or(())?;
+        let mut tree = crate::merkle::Frontier::new();
+        for row in self.0.get(start..end).ok_or(())? {
+            tree.push(row.hash);
+        }
+        Ok(tree.root())
+    }
+}
+
+/// The part of `window` that a segment spans, as offsets.
+pub(super) fn offsets(seqs: &Range<u64>, window: &Range<u64>) -> Range<u32> {
+    let offset = |seq: u64| u32::try_from(seq.saturating_sub(seqs.start)).unwrap_or(u32::MAX);
+    offset(window.start.max(seqs.start))..offset(window.end.min(seqs.end))
+}
+
+/// The seqs of runs of offsets, as far as they lie in `window`.
+pub(super) fn seqs_of(
+    runs: &[Range<u32>],
+    seqs: Range<u64>,
+    window: &Range<u64>,
+) -> impl Iterator<Item = Range<u64>> {
+    runs.iter().map(move |run| {
+        let start = seqs.start.saturating_add(u64::from(run.start));
+        let end = seqs.start.saturating_add(u64::from(run.end));
+        start.max(window.start)..end.min(window.end)
+    })
+}

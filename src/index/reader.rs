@@ -1,0 +1,273 @@
+//! Reading a segment: where terms are, and what leaves and chunks say.
+
+use bytes::Bytes;
+
+use super::Term;
+use super::leaf::{LeafTerm, decode_leaf, first_term};
+use super::postings::{self, CHUNK_OFFSETS, Runs};
+use super::record::{SegmentId, SegmentRecord};
+use super::segment::{CHUNK_ROW_BYTES, DIRECTORY_ROW_BYTES, FOOTER_BYTES, MAGIC, ROW_HEIGHT};
+use crate::merkle::{Hash, NodeReader, tile_node};
+
+/// Where the bytes of a segment are read from.
+pub trait Source {
+    /// Why they could not be read.
+    type Error;
+
+    /// How many bytes there are.
+    fn len(&self) -> u64;
+
+    /// Whether there is nothing to read.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Exactly `length` bytes from `offset` on.
+    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, Self::Error>;
+}
+
+/// Why a segment could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SegmentError<E> {
+    /// The bytes could not be read.
+    #[error("{0}")]
+    Read(E),
+    /// The bytes are not a segment's, or not of the one that is expected.
+    #[error("segment {} of level {}: {what}", .id.number, .id.level)]
+    Damaged {
+        /// Which segment.
+        id: SegmentId,
+        /// What is wrong.
+        what: &'static str,
+    },
+}
+
+/// A segment, open for reading.
+#[derive(Debug)]
+pub struct Segment<S> {
+    source: S,
+    record: SegmentRecord,
+    leaves: u64,
+    nodes_at: u64,
+    directory_at: u64,
+}
+
+/// A leaf with what the segment keeps beside it.
+pub(super) struct StoredLeaf {
+    pub(super) bytes: Bytes,
+    pub(super) terms: Vec<LeafTerm>,
+    chunk_rows: Bytes,
+}
+
+/// Where a chunk is.
+#[derive(Debug, Clone)]
+pub(super) struct ChunkRow {
+    at: u64,
+    length: usize,
+    pub(super) first: u32,
+    pub(super) hash: Hash,
+}
+
+impl<S: Source> Segment<S> {
+    /// Opens the segment that `record` is about.
+    pub fn open(source: S, record: SegmentRecord) -> Result<Self, SegmentError<S::Error>> {
+        let damaged = |what| SegmentError::Damaged {
+            id: record.id,
+            what,
+        };
+        let footer_at = source.len().checked_sub(FOOTER_BYTES as u64);
+        let footer_at = footer_at.ok_or_else(|| damaged("it is too short"))?;
+        let footer = source
+            .read_at(footer_at, FOOTER_BYTES)
+            .map_err(SegmentError::Read)?;
+        let numbers = read_footer(&footer, record.id.level);
+        let [number, terms, leaves, nodes_at, directory_at] =
+            numbers.ok_or_else(|| damaged("its footer is not one"))?;
+        let directory_end = leaves
+            .checked_mul(DIRECTORY_ROW_BYTES as u64)
+            .and_then(|length| directory_at.checked_add(length));
+        let sound = number == record.id.number
+            && terms == record.terms
+            && leaves == record.leaves()
+            && nodes_at <= directory_at
+            && directory_end == Some(footer_at);
+        if !sound {
+            return Err(damaged("its footer does not fit its record"));
+        }
+        Ok(Self {
+            source,
+            record,
+            leaves,
+            nodes_at,
+            directory_at,
+        })
+    }
+
+    /// What a seal says about it.
+    pub fn record(&self) -> &SegmentRecord {
+        &self.record
+    }
+
+    pub(super) fn leaves(&self) -> u64 {
+        self.leaves
+    }
+
+    /// The index of the leaf in which `term` stands if it stands anywhere: the last that does not begin above it.
+    pub(super) fn leaf_with(&self, term: &Term) -> Result<u64, SegmentError<S::Error>> {
+        let (mut low, mut high) = (0, self.leaves);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if self.first_term(middle)? <= *term {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    fn first_term(&self, index: u64) -> Result<Term, SegmentError<S::Error>> {
+        let (at, length, _) = self.directory_row(index)?;
+        let length = length.min(super::leaf::MAX_FIRST_TERM_BYTES);
+        let head = self.read(at, length)?;
+        first_term(&head).ok_or_else(|| self.damaged("a leaf cannot be decoded"))
+    }
+
+    pub(super) fn leaf(&self, index: u64) -> Result<StoredLeaf, SegmentError<S::Error>> {
+        let (at, length, rows_length) = self.directory_row(index)?;
+        let both = length
+            .checked_add(rows_length)
+            .ok_or_else(|| self.damaged("its directory is wrong"))?;
+        let mut bytes = self.read(at, both)?;
+        let chunk_rows = bytes.split_off(length);
+        let terms = decode_leaf(&bytes, self.span())
+            .ok_or_else(|| self.damaged("a leaf cannot be decoded"))?;
+        let chunks: u64 = terms.iter().map(LeafTerm::chunks).sum();
+        if chunks.checked_mul(CHUNK_ROW_BYTES as u64) != Some(rows_length as u64) {
+            return Err(self.damaged("its directory is wrong"));
+        }
+        Ok(StoredLeaf {
+            bytes,
+            terms,
+            chunk_rows,
+        })
+    }
+
+    /// The runs of a chunk that has `count` offsets, and its bytes.
+    pub(super) fn chunk(
+        &self,
+        row: &ChunkRow,
+        count: usize,
+    ) -> Result<(Bytes, Runs), SegmentError<S::Error>> {
+        let bytes = self.read(row.at, row.length)?;
+        let mut rest = &bytes[..];
+        let runs = postings::decode(&mut rest, count, self.span())
+            .filter(|_| rest.is_empty())
+            .ok_or_else(|| self.damaged("postings cannot be decoded"))?;
+        Ok((bytes, runs))
+    }
+
+    pub(super) fn span(&self) -> u32 {
+        u32::try_from(self.record.id.span()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn damaged(&self, what: &'static str) -> SegmentError<S::Error> {
+        SegmentError::Damaged {
+            id: self.record.id,
+            what,
+        }
+    }
+
+    /// Where a leaf is, how long it is, and how long the rows of its chunks are.
+    fn directory_row(&self, index: u64) -> Result<(u64, usize, usize), SegmentError<S::Error>> {
+        let at = index
+            .checked_mul(DIRECTORY_ROW_BYTES as u64)
+            .and_then(|offset| self.directory_at.checked_add(offset))
+            .filter(|_| index < self.leaves)
+            .ok_or_else(|| self.damaged("its directory is wrong"))?;
+        let row = self.read(at, DIRECTORY_ROW_BYTES)?;
+        let decoded = || {
+            let (at, rest) = row.split_first_chunk()?;
+            let (length, rest) = rest.split_first_chunk()?;
+            let (rows, _) = rest.split_first_chunk()?;
+            let size = |bytes| usize::try_from(u32::from_be_bytes(bytes)).ok();
+            Some((u64::from_be_bytes(*at), size(*length)?, size(*rows)?))
+        };
+        decoded().ok_or_else(|| self.damaged("its directory is wrong"))
+    }
+
+    /// Bytes of the segment, which never reach into its footer.
+    fn read(&self, at: u64, length: usize) -> Result<Bytes, SegmentError<S::Error>> {
+        let end = at.checked_add(length as u64);
+        if end.is_none_or(|end| end > self.source.len()) {
+            return Err(self.damaged("it is shorter than its directory says"));
+        }
+        self.source.read_at(at, length).map_err(SegmentError::Read)
+    }
+}
+
+impl StoredLeaf {
+    /// The rows of the chunks of the term `index`.
+    pub(super) fn chunk_rows(&self, index: usize) -> Vec<ChunkRow> {
+        let before = self.terms.iter().take(index).map(LeafTerm::chunks);
+        let skipped = usize::try_from(before.sum::<u64>()).unwrap_or(usize::MAX);
+        let count = self.terms.get(index).map_or(0, LeafTerm::chunks);
+        self.chunk_rows
+            .chunks_exact(CHUNK_ROW_BYTES)
+            .skip(skipped)
+            .take(usize::try_from(count).unwrap_or(usize::MAX))
+            .filter_map(ChunkRow::decode)
+            .collect()
+    }
+}
+
+impl ChunkRow {
+    fn decode(row: &[u8]) -> Option<Self> {
+        let (at, rest) = row.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let (first, hash) = rest.split_first_chunk()?;
+        Some(Self {
+            at: u64::from_be_bytes(*at),
+            length: usize::from(u16::from_be_bytes(*length)),
+            first: u32::from_be_bytes(*first),
+            hash: hash.try_into().ok()?,
+        })
+    }
+}
+
+/// How many offsets the chunk `index` of a list of `count` has.
+pub(super) fn chunk_offsets(count: u32, index: u64) -> usize {
+    let before = index.saturating_mul(CHUNK_OFFSETS as u64);
+    let left = u64::from(count).saturating_sub(before);
+    usize::try_from(left)
+        .unwrap_or(usize::MAX)
+        .min(CHUNK_OFFSETS)
+}
+
+fn read_footer(footer: &[u8], level: u8) -> Option<[u64; 5]> {
+    let rest = footer.strip_prefix(MAGIC)?.strip_prefix(&[level])?;
+    let (numbers, rest) = rest.as_chunks::<8>();
+    let numbers: Vec<u64> = numbers.iter().map(|n| u64::from_be_bytes(*n)).collect();
+    numbers.try_into().ok().filter(|_| rest.is_empty())
+}
+
+/// The tree over the leaves.
+impl<S: Source> NodeReader for Segment<S> {
+    type Error = SegmentError<S::Error>;
+
+    fn node(&self, level: u8, index: u64) -> Result<Hash, Self::Error> {
+        let wrong = || self.damaged("its tree is smaller than its record says");
+        let (row, within) = (level / ROW_HEIGHT, level % ROW_HEIGHT);
+        let rows_below = (0..row).map(|row| self.leaves >> (ROW_HEIGHT * row));
+        let first = index.checked_shl(u32::from(within)).ok_or_else(wrong)?;
+        let at = rows_below
+            .sum::<u64>()
+            .checked_add(first)
+            .and_then(|node| node.checked_mul(32))
+            .and_then(|offset| self.nodes_at.checked_add(offset))
+            .ok_or_else(wrong)?;
+        let stored = self.read(at, 32 << within)?;
+        let (hashes, _) = stored.as_chunks::<32>();
+        tile_node(hashes, within, 0).ok_or_else(wrong)
+    }
+}
