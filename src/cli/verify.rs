@@ -16,12 +16,11 @@ use super::init::home;
 use super::render::escape;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Tag, v1};
-use crate::ledger::{LedgerError, audit_directory};
+use crate::ledger::{LedgerError, audit_directory, in_parallel};
 use crate::note::VerifierKey;
 use crate::store::StoreError;
 use crate::verify::{
-    Audit, AuditReport, CheckedEntry, Evidence, Finding, MAX_EVIDENCE_BYTES, Minimum, Verdict,
-    check_entry,
+    Audit, AuditReport, Evidence, Finding, MAX_EVIDENCE_BYTES, Minimum, Verdict, check_entry,
 };
 
 /// Entries that are checked together, on all processors.
@@ -203,31 +202,16 @@ fn fold(
 ) -> Result<Result<(), Finding>, Failure> {
     let received = entries
         .iter()
-        .map(receive)
-        .collect::<Result<Vec<Received>, _>>()?;
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = received.len().div_ceil(threads).max(1);
-    let first = audit.size();
-    let checked: Vec<Vec<Result<CheckedEntry, Finding>>> = std::thread::scope(|scope| {
-        let work = received
-            .chunks(share)
-            .zip((first..).step_by(share))
-            .map(|(entries, first)| {
-                scope.spawn(move || {
-                    let numbered = entries.iter().zip(first..);
-                    numbered
-                        .map(|(entry, seq)| {
-                            check_entry(origin, seq, &entry.header.encode(), &entry.body)
-                        })
-                        .collect()
-                })
-            });
-        let work: Vec<_> = work.collect();
-        work.into_iter()
-            .map(|thread| thread.join().unwrap_or_default())
-            .collect()
+        .zip(audit.size()..)
+        .map(|(entry, seq)| Ok((seq, receive(entry)?)))
+        .collect::<Result<Vec<(u64, Received)>, Failure>>()?;
+    let checked = in_parallel(&received, |entries| {
+        let check = |(seq, entry): &(u64, Received)| {
+            check_entry(origin, *seq, &entry.header.encode(), &entry.body)
+        };
+        entries.iter().map(check).collect()
     });
-    for entry in checked.into_iter().flatten() {
+    for entry in checked {
         let folded = match entry {
             Ok(entry) => audit.fold(&entry),
             Err(finding) => Err(audit.fail(finding)),

@@ -1,5 +1,6 @@
 //! Building segments: from the terms of entries, and from the segments of the level below.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -64,13 +65,13 @@ pub enum MergeError<R, W> {
 /// Merges the segments that lie, in this order, in the segment `id`. It is what their entries would have been built into.
 pub fn merge<R: Source, S: Sink>(
     id: SegmentId,
-    parts: &[Segment<R>],
+    parts: &[impl Borrow<Segment<R>>],
     sink: S,
 ) -> Result<(SegmentRecord, S), MergeError<R::Error, S::Error>> {
     let mut writer = SegmentWriter::new(id, sink);
     let mut cursors = parts
         .iter()
-        .map(Cursor::new)
+        .map(|part| Cursor::new(part.borrow()))
         .collect::<Result<Vec<_>, _>>()?;
     while let Some(term) = cursors.iter().filter_map(Cursor::term).min().cloned() {
         for cursor in &mut cursors {

@@ -1,5 +1,6 @@
 //! An entry as a filter sees it.
 
+use bytes::Bytes;
 use prost::Message;
 
 use crate::entry::body::{Body, Content};
@@ -33,32 +34,60 @@ impl Facts {
     ///
     /// A part that is shown cannot be decoded.
     pub fn new(header: &Header, body: &Body) -> Result<Self, Invalid> {
-        let unknown = body.parts().iter().filter_map(|(tag, content)| {
-            let shown = matches!(content, Content::Disclosed { .. });
-            (!shown).then_some(*tag)
-        });
-        Ok(Self {
+        let mut facts = Self::empty(header);
+        for (tag, content) in body.parts() {
+            match content {
+                Content::Disclosed { bytes, .. } => facts.read(*tag, bytes)?,
+                Content::Withheld(_) | Content::Erased(_) => facts.unknown.push(*tag),
+            }
+        }
+        Ok(facts)
+    }
+
+    /// The facts of this header and its parts envelope, who, what and context. What why and detail say is not known.
+    ///
+    /// # Errors
+    ///
+    /// A part cannot be decoded.
+    pub fn of_parts(header: &Header, parts: &[(Tag, Bytes)]) -> Result<Self, Invalid> {
+        let mut facts = Self::empty(header);
+        for (tag, bytes) in parts {
+            facts.read(*tag, bytes)?;
+        }
+        facts.unknown.extend([Tag::Why, Tag::Detail]);
+        facts
+            .unknown
+            .retain(|tag| parts.iter().all(|(shown, _)| shown != tag));
+        Ok(facts)
+    }
+
+    fn empty(header: &Header) -> Self {
+        Self {
             header: header.clone(),
-            envelope: part(body, Tag::Envelope)?,
-            who: part(body, Tag::Who)?,
-            what: part(body, Tag::What)?,
-            context: part(body, Tag::Context)?,
-            why: part(body, Tag::Why)?,
-            detail: part(body, Tag::Detail)?,
-            unknown: unknown.collect(),
-        })
+            envelope: v1::Envelope::default(),
+            who: v1::Who::default(),
+            what: v1::What::default(),
+            context: v1::Context::default(),
+            why: v1::Why::default(),
+            detail: v1::Detail::default(),
+            unknown: Vec::new(),
+        }
+    }
+
+    fn read(&mut self, tag: Tag, bytes: &Bytes) -> Result<(), Invalid> {
+        match tag {
+            Tag::Envelope => self.envelope.merge(bytes.clone()),
+            Tag::Who => self.who.merge(bytes.clone()),
+            Tag::What => self.what.merge(bytes.clone()),
+            Tag::Context => self.context.merge(bytes.clone()),
+            Tag::Why => self.why.merge(bytes.clone()),
+            Tag::Detail => self.detail.merge(bytes.clone()),
+        }
+        .map_err(|_| Invalid::new(tag.name(), Problem::NotCanonical("it cannot be decoded")))
     }
 
     /// Whether the part `tag` can be read: it is shown, or the event left it out.
     pub fn knows(&self, tag: Tag) -> bool {
         !self.unknown.contains(&tag)
     }
-}
-
-fn part<T: Message + Default>(body: &Body, tag: Tag) -> Result<T, Invalid> {
-    let Some(bytes) = body.disclosed(tag) else {
-        return Ok(T::default());
-    };
-    T::decode(bytes.clone())
-        .map_err(|_| Invalid::new(tag.name(), Problem::NotCanonical("it cannot be decoded")))
 }

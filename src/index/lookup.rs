@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::Term;
-use super::leaf::Postings;
+use super::leaf::{Postings, chunk_hash};
 use super::postings::Runs;
 use super::ranges::Ranges;
 use super::reader::{ChunkRow, Segment, SegmentError, Source, StoredLeaf, chunk_offsets};
+use super::segment::ROW_HEIGHT;
 use crate::entry::v1;
-use crate::merkle::{NodeReader, ProveError, prove_range};
+use crate::merkle::{Frontier, NodeReader, ProveError, leaf_hash, node_hash, prove_range};
 
 /// A range of terms: from one, included, to another, excluded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +149,76 @@ impl<S: Source> Segment<S> {
         })
     }
 
+    /// Reads all of it, and checks that it hashes to what its record says.
+    pub fn audit(&self) -> Result<(), SegmentError<S::Error>> {
+        let mut tree = Frontier::new();
+        let mut last = None;
+        let mut terms = 0u64;
+        for index in 0..self.leaves() {
+            let leaf = self.leaf(index)?;
+            let hash = leaf_hash(&leaf.bytes);
+            if self.node(0, index)? != hash {
+                return Err(self.damaged("a leaf does not hash to what is stored beside it"));
+            }
+            tree.push(hash);
+            for (number, found) in leaf.terms.iter().enumerate() {
+                if last
+                    .replace(found.term.clone())
+                    .is_some_and(|last| last >= found.term)
+                {
+                    return Err(self.damaged("its terms do not ascend"));
+                }
+                self.audit_chunks(&leaf, number)?;
+            }
+            terms += leaf.terms.len() as u64;
+        }
+        if tree.root() != self.record().root || terms != self.record().terms {
+            return Err(self.damaged("its leaves do not hash to its root"));
+        }
+        self.audit_nodes()
+    }
+
+    fn audit_chunks(&self, leaf: &StoredLeaf, number: usize) -> Result<(), SegmentError<S::Error>> {
+        let rows = leaf.chunk_rows(number);
+        let Some(found) = leaf.terms.get(number) else {
+            return Ok(());
+        };
+        let Postings::Root(root) = &found.postings else {
+            return Ok(());
+        };
+        let mut tree = Frontier::new();
+        for (row, chunk) in rows.iter().zip(0..) {
+            let (bytes, runs) = self.chunk(row, chunk_offsets(found.count, chunk))?;
+            let first = runs.first().map(|run| run.start);
+            if chunk_hash(&bytes) != row.hash || first != Some(row.first) {
+                return Err(self.damaged("a chunk is not what is stored beside its leaf"));
+            }
+            tree.push(row.hash);
+        }
+        if tree.root() == *root {
+            Ok(())
+        } else {
+            Err(self.damaged("chunks do not hash to the root in their leaf"))
+        }
+    }
+
+    /// Checks the stored nodes against the ones below them.
+    fn audit_nodes(&self) -> Result<(), SegmentError<S::Error>> {
+        let mut level = ROW_HEIGHT;
+        while self.leaves() >> level > 0 {
+            for index in 0..self.leaves() >> level {
+                let below = level - 1;
+                let left = self.node(below, 2 * index)?;
+                let right = self.node(below, 2 * index + 1)?;
+                if self.node(level, index)? != node_hash(&left, &right) {
+                    return Err(self.damaged("a node is not what is below it"));
+                }
+            }
+            level += ROW_HEIGHT;
+        }
+        Ok(())
+    }
+
     fn prove_postings(
         &self,
         rows: &[ChunkRow],
@@ -245,7 +316,7 @@ impl NodeReader for ChunkTree<'_> {
             .ok()
             .zip(end.and_then(|end| usize::try_from(end).ok()));
         let (start, end) = range.ok_or(())?;
-        let mut tree = crate::merkle::Frontier::new();
+        let mut tree = Frontier::new();
         for row in self.0.get(start..end).ok_or(())? {
             tree.push(row.hash);
         }

@@ -20,10 +20,8 @@ use super::error::{LedgerError, Refusal};
 use crate::entry::Digest;
 use crate::merkle::Frontier;
 use crate::note::{Checkpoint, VerifierKey};
-use crate::store::Slots;
+use crate::store::{SLOT_LEN, Slots};
 
-/// Size of a slot in bytes.
-pub const SLOT_BYTES: usize = 4096;
 const MAGIC: &[u8; 16] = b"graven anchor v1";
 const CHECKSUM_BYTES: usize = 32;
 
@@ -40,7 +38,7 @@ pub(crate) struct Anchor {
 
 impl Anchor {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(SLOT_BYTES);
+        let mut bytes = Vec::with_capacity(SLOT_LEN);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
         bytes.extend_from_slice(&self.recorded_at.to_be_bytes());
@@ -54,7 +52,7 @@ impl Anchor {
         let length = u16::try_from(self.checkpoint.len()).unwrap_or(u16::MAX);
         bytes.extend_from_slice(&length.to_be_bytes());
         bytes.extend_from_slice(self.checkpoint.as_bytes());
-        bytes.resize(SLOT_BYTES - CHECKSUM_BYTES, 0);
+        bytes.resize(SLOT_LEN - CHECKSUM_BYTES, 0);
         let checksum = blake3::hash(&bytes);
         bytes.extend_from_slice(checksum.as_bytes());
         bytes
@@ -63,8 +61,8 @@ impl Anchor {
     /// Reads a slot; the error says what is wrong with it.
     fn decode(slot: &[u8]) -> Result<Self, &'static str> {
         let (content, checksum) = slot
-            .split_at_checked(SLOT_BYTES - CHECKSUM_BYTES)
-            .filter(|_| slot.len() == SLOT_BYTES)
+            .split_at_checked(SLOT_LEN - CHECKSUM_BYTES)
+            .filter(|_| slot.len() == SLOT_LEN)
             .ok_or("its length is not 4,096 bytes")?;
         if blake3::hash(content).as_bytes().as_slice() != checksum {
             return Err("its checksum is wrong");

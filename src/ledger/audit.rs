@@ -3,19 +3,19 @@
 //! It opens nothing for writing, since that would repair, and believes nothing that it can compute: it hashes every part,
 //! folds every header, and compares tiles, head, idempotency ids and anchor with what comes out.
 
-use std::num::NonZero;
-
 use bytes::Bytes;
 use prost::Message;
 
 use super::anchor::Anchor;
+use super::audit_index;
 use super::error::{Damage, LedgerError, Refusal};
 use super::head::Head;
 use super::home::Home;
 use super::ids::Ids;
-use super::keys::{GENESIS, HEAD, SUBMITTER_PREFIX, id_key, tile_key, tile_value};
+use super::keys::{GENESIS, HEAD, SEAL, SUBMITTER_PREFIX, id_key, tile_key, tile_value};
 use super::open::read_genesis;
 use super::pack::Pack;
+use super::parallel::in_parallel;
 use super::reader::{body_of, erasable_parts};
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
@@ -67,7 +67,7 @@ pub fn audit_directory(
 }
 
 /// Why an audit ends early.
-enum Problem {
+pub(super) enum Problem {
     /// Something is wrong.
     Found(Finding),
     /// Nothing can be said.
@@ -146,10 +146,12 @@ fn audit(
         ids: Ids::load(&*store)?,
         ids_seen: 0,
         erasable_seen: 0,
+        seal: None,
     };
     walk.pass_anchor();
     walk.entries(&mut |done| progress(done, head.size))?;
     walk.check_derived(&head)?;
+    audit_index::check(&*store, &*home.read_objects()?, walk.seal.as_ref())?;
     report.unacknowledged = walk.audit.size().saturating_sub(walk.anchored);
     let signed = walk.signed.take().unwrap_or_else(|| walk.audit.clone());
     check_anchor(&anchor, &signed)?;
@@ -204,6 +206,8 @@ struct Walk<'a> {
     ids: Ids,
     ids_seen: u64,
     erasable_seen: u64,
+    /// The newest seal so far, with its seq.
+    seal: Option<(u64, v1::Seal)>,
 }
 
 /// An entry of a pack, checked as far as it can be by itself.
@@ -265,26 +269,18 @@ impl Walk<'_> {
 
     /// Checks packs on all processors, and folds their entries in order.
     fn take(&mut self, packs: &[WholePack]) -> Result<(), Problem> {
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let share = packs.len().div_ceil(threads).max(1);
         let (origin, ids) = (self.genesis.origin(), &self.ids);
-        let checked: Vec<Vec<Result<Checked, Problem>>> = std::thread::scope(|scope| {
-            let workers: Vec<_> = packs
-                .chunks(share)
-                .map(|packs| scope.spawn(move || check_packs(origin, ids, packs)))
-                .collect();
-            workers
-                .into_iter()
-                .map(|worker| worker.join().unwrap_or_default())
-                .collect()
-        });
+        let checked = in_parallel(packs, |packs| check_packs(origin, ids, packs));
         let mut ids = Vec::new();
         let mut tiles = Vec::new();
-        for checked in checked.into_iter().flatten() {
+        for checked in checked {
             let Checked { entry, id } = checked?;
             self.audit.fold(&entry)?;
             self.edge.push(entry.leaf_hash(), &mut tiles);
             self.pass_anchor();
+            if let Some(seal) = entry.seal() {
+                self.seal = Some((entry.header().seq, seal.clone()));
+            }
             ids.extend(id.map(|id| (id, entry.header().seq)));
         }
         self.check_tiles(&tiles)?;
@@ -350,7 +346,7 @@ impl Walk<'_> {
         let tiles = (0..8)
             .map(|level| crate::merkle::Tile::full_tiles(level, head.size))
             .sum();
-        let meta = 2 + self.ids.submitters() as u64;
+        let meta = 2 + self.ids.submitters() as u64 + u64::from(self.seal.is_some());
         self.expect_count(Space::Tile, tiles, Check::Tile)?;
         self.expect_count(Space::Id, self.ids_seen, Check::IdempotencyId)?;
         self.expect_count(Space::Detail, self.erasable_seen, Check::Store)?;
@@ -382,7 +378,8 @@ impl Walk<'_> {
             .scan(Space::Meta, KeyRange::all(), Direction::Forward)
         {
             let (key, _) = pair?;
-            if key != GENESIS && key != HEAD && !key.starts_with(SUBMITTER_PREFIX) {
+            let known = [GENESIS, HEAD, SEAL].contains(&&key[..]);
+            if !known && !key.starts_with(SUBMITTER_PREFIX) {
                 return Err(Finding::of(Check::Store, "known keys", "an unknown one").into());
             }
         }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::store::{DirLock, FileSlots, MemoryDisk, Read, RocksStore, Slots, Store, StoreError};
+use crate::store::{
+    DirLock, FileObjects, FileSlots, MemoryDisk, Objects, Read, RocksStore, Slots, Store,
+    StoreError,
+};
 
 /// Opens and creates the store and the anchor of one ledger.
 pub trait Home: Send + Sync {
@@ -25,6 +28,10 @@ pub trait Home: Send + Sync {
     fn create_slots(&self) -> Result<Box<dyn Slots>, StoreError>;
     /// Keeps slots that cannot be opened under another name, so that new ones can be made.
     fn set_slots_aside(&self) -> Result<(), StoreError>;
+    /// Opens the objects of the search index, for writing. There are none at first.
+    fn objects(&self) -> Result<Box<dyn Objects>, StoreError>;
+    /// Opens the objects of the search index without changing them.
+    fn read_objects(&self) -> Result<Box<dyn Objects>, StoreError>;
 }
 
 /// A directory.
@@ -50,6 +57,10 @@ impl Directory {
 
     fn store(&self) -> PathBuf {
         self.dir.join("store")
+    }
+
+    fn index(&self) -> PathBuf {
+        self.dir.join("index")
     }
 }
 
@@ -88,6 +99,14 @@ impl Home for Directory {
 
     fn set_slots_aside(&self) -> Result<(), StoreError> {
         FileSlots::set_aside(&self.anchor)
+    }
+
+    fn objects(&self) -> Result<Box<dyn Objects>, StoreError> {
+        Ok(Box::new(FileObjects::open(&self.index())?))
+    }
+
+    fn read_objects(&self) -> Result<Box<dyn Objects>, StoreError> {
+        Ok(Box::new(FileObjects::read_only(&self.index())))
     }
 }
 
@@ -128,5 +147,13 @@ impl Home for MemoryDisk {
     fn set_slots_aside(&self) -> Result<(), StoreError> {
         // They always open.
         Ok(())
+    }
+
+    fn objects(&self) -> Result<Box<dyn Objects>, StoreError> {
+        Ok(Box::new(Self::objects(self)))
+    }
+
+    fn read_objects(&self) -> Result<Box<dyn Objects>, StoreError> {
+        Ok(Box::new(Self::objects(self)))
     }
 }

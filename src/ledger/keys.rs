@@ -1,11 +1,14 @@
 //! Where things lie in the store's spaces.
 
+use crate::index::SegmentId;
 use crate::merkle::Hash;
 
 /// Meta space: the canonical encoding of the genesis descriptor.
 pub(crate) const GENESIS: &[u8] = b"genesis";
 /// Meta space: the head.
 pub(crate) const HEAD: &[u8] = b"head";
+/// Meta space: the seq of the newest seal, u64; none before the first.
+pub(crate) const SEAL: &[u8] = b"seal";
 /// Meta space: `submitter/` ‖ length of the issuer u16 ‖ issuer ‖ subject → number u32.
 pub(crate) const SUBMITTER_PREFIX: &[u8] = b"submitter/";
 
@@ -57,4 +60,9 @@ pub(crate) fn submitter_key(issuer: &str, subject: &str) -> Vec<u8> {
 /// Id space: submitter u32 ‖ idempotency id → seq u64.
 pub(crate) fn id_key(submitter: u32, id: &[u8]) -> Vec<u8> {
     [&submitter.to_be_bytes(), id].concat()
+}
+
+/// Segment space: level u8 ‖ number u64 → the segment's record.
+pub(crate) fn segment_key(id: SegmentId) -> [u8; 9] {
+    tile_key(id.level, id.number)
 }

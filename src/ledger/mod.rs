@@ -4,18 +4,24 @@
 //! sequencer puts it into an order and a synced batch, the signer signs and anchors, and only then does
 //! [`append`](Ledger::append) return. `docs/architecture.md` describes the path and what a start does.
 
+mod act;
 mod anchor;
 mod audit;
+mod audit_index;
 mod error;
 mod head;
 mod home;
 mod ids;
+mod indexer;
 mod keys;
 mod open;
 mod pack;
+mod parallel;
 mod ports;
 mod published;
+mod queue;
 mod reader;
+mod segments;
 mod sequencer;
 mod signer;
 mod stop;
@@ -23,40 +29,39 @@ mod submission;
 mod tree;
 
 use std::ops::Range;
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::watch;
 
-pub use anchor::SLOT_BYTES;
 pub use audit::{DirectoryReport, audit_directory};
 pub use error::{Damage, Existing, LedgerError, Refusal};
 pub use home::{Directory, Home};
 pub use open::init;
+pub use parallel::in_parallel;
 pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use published::Published;
 pub use reader::SealedEntry;
 pub use submission::{Appended, Submission};
 
 use crate::entry::genesis::Genesis;
-use crate::entry::{CheckedEvent, Header, MAX_BATCH_EVENTS, Seed, v1};
+use crate::entry::{CheckedEvent, Header, Kind, MAX_BATCH_EVENTS, Seed, v1};
 use crate::merkle::{self, Hash};
 use crate::note::SignerKey;
 use crate::store::Direction;
 use ids::Ids;
+use indexer::Indexer;
 use open::{Opened, prove_error};
 use published::Publication;
+use queue::Queue;
 use reader::Reader;
-use sequencer::{Sequencer, Waiting};
+use segments::Segments;
+use sequencer::Sequencer;
 use signer::Signer;
 use stop::{Stop, StopOnPanic};
 
-/// Bytes that may wait to be sealed.
-const QUEUE_BYTES: usize = 64 * 1024 * 1024;
-/// A permit of the queue stands for so many bytes.
-const PERMIT_BYTES: usize = 1024;
 /// Groups that may be durable and wait for the signer.
 const UNSIGNED_GROUPS: usize = 4;
 
@@ -78,11 +83,12 @@ pub struct Options {
 pub struct Ledger {
     genesis: Genesis,
     reader: Reader,
+    segments: Arc<Segments>,
     publication: Arc<Publication>,
     entropy: Arc<dyn Entropy>,
-    queue: Mutex<Option<Sender<Waiting>>>,
-    permits: Arc<Semaphore>,
+    queue: Arc<Queue>,
     stop: Arc<Stop>,
+    indexing: Mutex<Option<JoinHandle<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     _lock: Mutex<Box<dyn Send>>,
 }
@@ -115,6 +121,8 @@ impl Ledger {
         let publication = Arc::new(Publication::new(Arc::new(published)));
         let stop = Arc::new(Stop::default());
         let reader = Reader::new(Arc::clone(&store) as _, tree);
+        let objects = home.objects()?;
+        let segments = Arc::new(Segments::open(objects, reader.clone(), &*store)?);
         let sequencer = Sequencer {
             ids: Ids::load(&*store)?,
             store,
@@ -134,19 +142,31 @@ impl Ledger {
             stop: Arc::clone(&stop),
         };
         let (queue, waiting) = mpsc::channel();
+        let queue = Arc::new(Queue::new(queue, Arc::clone(&stop)));
         let (groups, durable) = mpsc::sync_channel(UNSIGNED_GROUPS);
         let threads = vec![
             spawn("sequencer", &stop, move || sequencer.run(&waiting, &groups))?,
             spawn("signer", &stop, move || signer.run(&durable))?,
         ];
+        let indexer = Indexer {
+            origin: genesis.origin().to_owned(),
+            segments: Arc::clone(&segments),
+            publication: Arc::clone(&publication),
+            queue: Arc::clone(&queue),
+            entropy: Arc::clone(&entropy),
+            stop: Arc::clone(&stop),
+            built: Vec::new(),
+        };
+        let indexing = spawn("indexer", &stop, move || indexer.run())?;
         let ledger = Self {
             genesis,
             reader,
+            segments,
             publication,
             entropy,
-            queue: Mutex::new(Some(queue)),
-            permits: Arc::new(Semaphore::new(QUEUE_BYTES / PERMIT_BYTES)),
+            queue,
             stop,
+            indexing: Mutex::new(Some(indexing)),
             threads: Mutex::new(threads),
             _lock: Mutex::new(lock),
         };
@@ -181,17 +201,8 @@ impl Ledger {
 
     /// Appends a submission, all or nothing. When this returns, it is durable and covered by a signed checkpoint.
     pub async fn append(&self, submission: Submission) -> Result<Appended, LedgerError> {
-        let permits = submission.permits();
-        let permit = Arc::clone(&self.permits)
-            .try_acquire_many_owned(permits)
-            .map_err(|_| {
-                let waiting = QUEUE_BYTES / PERMIT_BYTES - self.permits.available_permits();
-                LedgerError::Overloaded {
-                    queued_bytes: waiting * PERMIT_BYTES,
-                }
-            })?;
-        let outcome = self.submit(submission, permit)?;
-        outcome.await.unwrap_or_else(|_| Err(self.stopped()))
+        let outcome = self.queue.try_submit(submission)?;
+        outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
     }
 
     /// Like [`append`](Self::append), but waits for room in the queue. For senders who send no more until it returns.
@@ -199,29 +210,8 @@ impl Ledger {
         &self,
         submission: Submission,
     ) -> Result<Appended, LedgerError> {
-        let permits = Arc::clone(&self.permits)
-            .acquire_many_owned(submission.permits())
-            .await;
-        let outcome = self.submit(submission, permits.map_err(|_| self.stopped())?)?;
-        outcome.await.unwrap_or_else(|_| Err(self.stopped()))
-    }
-
-    fn submit(
-        &self,
-        submission: Submission,
-        permit: OwnedSemaphorePermit,
-    ) -> Result<oneshot::Receiver<Result<Appended, LedgerError>>, LedgerError> {
-        let (reply, outcome) = oneshot::channel();
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let queue = queue.as_ref().ok_or_else(|| self.stopped())?;
-        queue
-            .send(Waiting {
-                submission,
-                reply,
-                permit,
-            })
-            .map_err(|_| self.stopped())?;
-        Ok(outcome)
+        let outcome = self.queue.submit(submission).await?;
+        outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
     }
 
     /// The newest checkpoint.
@@ -305,58 +295,34 @@ impl Ledger {
 
     /// Seals what waits, and ends. Later appends are refused.
     pub fn close(&self) {
-        self.queue
+        // First the indexer, which appends seals.
+        self.publication.close();
+        let indexing = self
+            .indexing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
+        self.queue.close();
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
+        for thread in indexing.into_iter().chain(threads) {
             // What a panic means has been said by its guard.
             let _ = thread.join();
         }
     }
 
     fn seal_adoption(&self, size: u64, root: Hash, found: String) -> Result<(), LedgerError> {
+        let adoption = v1::ledger_act::Act::Adoption(v1::Adoption {
+            size,
+            root: root.to_vec(),
+            found,
+        });
         let origin = self.genesis.origin();
-        let identity = format!("graven:{origin}");
-        let what = v1::What {
-            action: "ledger.adopt".into(),
-            outcome: v1::Outcome::Success.into(),
-            act: Some(v1::LedgerAct {
-                act: Some(v1::ledger_act::Act::Adoption(v1::Adoption {
-                    size,
-                    root: root.to_vec(),
-                    found,
-                })),
-            }),
-            ..Default::default()
-        };
-        let context = v1::Context {
-            source: identity.clone(),
-            ..Default::default()
-        };
-        let envelope = v1::Envelope {
-            submitter: Some(v1::Submitter {
-                issuer: "ledger".into(),
-                subject: identity,
-            }),
-            authentication: v1::Authentication::Ledger.into(),
-            ..Default::default()
-        };
-        let mut seed = [0; 32];
-        self.entropy
-            .fill(&mut seed)
-            .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
-        let act = Submission::act(&what, &context, &envelope, Seed(seed));
-        let permit = Arc::clone(&self.permits).try_acquire_many_owned(act.permits());
-        let outcome = self.submit(act, permit.map_err(|_| self.stopped())?)?;
+        let act = act::submission(origin, Kind::Act, "ledger.adopt", adoption, &*self.entropy)?;
         // In a thread of its own, since nobody may block in one that runs tasks, as the caller's may be.
-        let answer = std::thread::scope(|scope| scope.spawn(|| outcome.blocking_recv()).join());
-        match answer {
-            Ok(Ok(answer)) => answer.map(drop),
-            _ => Err(self.stopped()),
-        }
+        let queue = &self.queue;
+        let answer = std::thread::scope(|scope| scope.spawn(|| queue.append_blocking(act)).join());
+        answer.unwrap_or_else(|_| Err(queue.stopped())).map(drop)
     }
 
     fn check_size(&self, size: u64) -> Result<(), LedgerError> {
@@ -369,10 +335,6 @@ impl Ledger {
             });
         }
         Ok(())
-    }
-
-    fn stopped(&self) -> LedgerError {
-        LedgerError::Stopped(self.stop.reason().unwrap_or_else(|| "it was closed".into()))
     }
 }
 
@@ -387,14 +349,6 @@ fn check_below_end(what: &'static str, asked: u64, size: u64) -> Result<(), Ledg
         Ok(())
     } else {
         Err(LedgerError::BeyondEnd { what, asked, size })
-    }
-}
-
-impl Submission {
-    /// Its share of the queue; never more than all of it.
-    fn permits(&self) -> u32 {
-        let permits = (self.bytes / PERMIT_BYTES + 1).min(QUEUE_BYTES / PERMIT_BYTES);
-        u32::try_from(permits).unwrap_or(u32::MAX)
     }
 }
 

@@ -11,6 +11,7 @@ use super::pack::{Pack, decode_erasable};
 use super::tree::Tree;
 use crate::entry::body::Body;
 use crate::entry::{Header, Seed, Tag};
+use crate::index::Facts;
 use crate::merkle::NodeReader;
 use crate::store::{Direction, KeyRange, Read, Space};
 
@@ -66,17 +67,49 @@ impl Reader {
 
     /// The header, the envelope and the seed of the entry `seq`.
     pub(crate) fn receipt_material(&self, seq: u64) -> Result<(Header, Bytes, Seed), LedgerError> {
-        let damaged = || LedgerError::Damaged(Damage::at(seq, "its envelope is missing"));
+        let missing = || LedgerError::Damaged(Damage::at(seq, "its envelope is missing"));
         let pack = pack_with(&*self.store, seq)?;
-        let index = usize::try_from(seq - pack.first_seq).map_err(|_| damaged())?;
-        let record = pack.records.get(index).ok_or_else(damaged)?;
-        let entry = self.entry(seq)?;
+        let index = usize::try_from(seq - pack.first_seq).map_err(|_| missing())?;
+        let seed = pack.records.get(index).ok_or_else(missing)?.seed.clone();
+        let entry = self
+            .entries_of(&pack, seq..seq.saturating_add(1), Direction::Forward)?
+            .pop()
+            .ok_or_else(missing)?;
         let envelope = entry
             .body
             .disclosed(Tag::Envelope)
-            .ok_or_else(damaged)?
+            .ok_or_else(missing)?
             .clone();
-        Ok((entry.header, envelope, record.seed.clone()))
+        Ok((entry.header, envelope, seed))
+    }
+
+    /// Calls `take` with what the parts envelope, who, what and context of the entries of `range` say, in order. They are
+    /// decoded, and not compared with the tree.
+    pub(crate) fn for_each_evidence(
+        &self,
+        range: Range<u64>,
+        take: &mut dyn FnMut(&Facts) -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let mut next = range.start;
+        for pack in packs_from(&*self.store, range.start)? {
+            let pack = pack?;
+            for (header, parts) in pack.headers().zip(pack.evidence()) {
+                if header.seq == next && next < range.end {
+                    let facts = Facts::of_parts(&header, parts).map_err(|invalid| {
+                        LedgerError::Damaged(Damage::at(header.seq, invalid.to_string()))
+                    })?;
+                    take(&facts)?;
+                    next += 1;
+                }
+            }
+            if next >= range.end {
+                return Ok(());
+            }
+        }
+        Err(LedgerError::Damaged(Damage::at(
+            next,
+            "the entry is missing",
+        )))
     }
 
     /// The next entries of `range`, from the end that `direction` says: those of one pack.

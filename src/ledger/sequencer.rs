@@ -4,7 +4,6 @@
 //! and writes one atomic batch with one sync. Then the group goes to the signer, and the next one is prepared while the
 //! anchor syncs. There are no timers: a group is whatever arrived while the disk was busy.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
@@ -14,14 +13,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::error::LedgerError;
 use super::head::Head;
 use super::ids::Ids;
-use super::keys::{HEAD, seq_key, tile_key, tile_value};
+use super::keys::{HEAD, SEAL, seq_key, tile_key, tile_value};
 use super::pack::{EncodedParts, Parts, Record};
 use super::ports::Clock;
 use super::reader::Reader;
 use super::stop::Stop;
 use super::submission::{Prepared, PreparedParts, Reply, Submission};
 use crate::entry::header::chain_hash;
-use crate::entry::{Digest, Header};
+use crate::entry::{Digest, Header, Kind};
 use crate::merkle::leaf_hash;
 use crate::store::{Batch, Space, Store};
 
@@ -149,6 +148,9 @@ impl Sequencer {
         self.head.root = root;
         self.head.recorded_at = recorded_at;
         put_packs(&mut batch, packs, &outcomes, &headers, &self.head);
+        if let Some(seal) = last_seal(&outcomes) {
+            batch.put(Space::Meta, SEAL, seal.to_be_bytes().to_vec());
+        }
         batch.put(Space::Meta, HEAD, self.head.encode(&self.tag_key));
         self.commit(batch)?;
         Ok(self.group(headers, outcomes))
@@ -228,8 +230,12 @@ impl Sequencer {
             let Submission {
                 mut entries,
                 mut parts,
+                beside,
                 ..
             } = submission;
+            for (space, key, value) in beside {
+                batch.put(space, key, value);
+            }
             if !duplicates.is_empty() {
                 let mut index = 0;
                 entries.retain(|_| {
@@ -298,6 +304,16 @@ impl Sequencer {
     }
 }
 
+/// The seq of the last seal in a group.
+fn last_seal(outcomes: &[Outcome]) -> Option<u64> {
+    let entries = outcomes.iter().flat_map(|outcome| {
+        let seqs = outcome.first_seq..;
+        seqs.zip(&outcome.entries)
+    });
+    let seals = entries.filter(|(_, entry)| entry.record.kind == Kind::Seal);
+    seals.map(|(seq, _)| seq).last()
+}
+
 /// Adds the packs of a group's entries to `batch`.
 fn put_packs(
     batch: &mut Batch,
@@ -306,26 +322,24 @@ fn put_packs(
     headers: &[[u8; Header::LEN]],
     head: &Head,
 ) {
-    let records = outcomes
+    let records: Vec<&Record> = outcomes
         .iter()
         .flat_map(|outcome| &outcome.entries)
-        .map(|entry| &entry.record);
-    let mut records: VecDeque<&Record> = records.collect();
-    let mut headers = headers.iter();
-    let mut first_seq = head.size - records.len() as u64;
+        .map(|entry| &entry.record)
+        .collect();
+    let (mut records, mut headers) = (records.as_slice(), headers);
     for pack in packs {
-        let Some(prev) = headers
-            .as_slice()
+        let first_seq = head.size - records.len() as u64;
+        let (of_pack, records_left) = records.split_at(pack.entries.min(records.len()));
+        let (headers_of_pack, headers_left) = headers.split_at(of_pack.len());
+        (records, headers) = (records_left, headers_left);
+        // A header ends with the chain hash before its entry.
+        let prev = headers_of_pack
             .first()
-            .and_then(|header| header.last_chunk())
-        else {
-            return;
-        };
-        let records: Vec<&Record> = records.drain(..pack.entries.min(records.len())).collect();
+            .and_then(|header| header.last_chunk());
         let key = seq_key(first_seq).to_vec();
-        headers.by_ref().take(records.len()).for_each(drop);
-        first_seq += records.len() as u64;
-        let (entries, erasable) = pack.into_values(head.recorded_at, prev, &records);
+        let (entries, erasable) =
+            pack.into_values(head.recorded_at, prev.unwrap_or(&head.chain), of_pack);
         batch.put(Space::Entry, key.clone(), entries);
         if let Some(erasable) = erasable {
             batch.put(Space::Detail, key, erasable);

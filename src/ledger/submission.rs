@@ -10,6 +10,7 @@ use super::ports::Entropy;
 use super::published::Published;
 use crate::entry::parts::{body_hash, commitment};
 use crate::entry::{CheckedEvent, Digest, Invalid, Kind, Salts, Seed, Tag, signature, v1};
+use crate::store::Space;
 use std::sync::Arc;
 
 /// Events of one submitter, ready to be sealed together.
@@ -17,6 +18,8 @@ pub struct Submission {
     pub(crate) submitter: v1::Submitter,
     pub(crate) entries: Vec<Prepared>,
     pub(crate) parts: PreparedParts,
+    /// What is stored in the same commit: space, key, value.
+    pub(crate) beside: Vec<(Space, Vec<u8>, Vec<u8>)>,
     /// Roughly what it occupies in memory.
     pub(crate) bytes: usize,
 }
@@ -108,17 +111,17 @@ impl Submission {
 
     /// One act of the ledger itself.
     pub(crate) fn act(
-        what: &v1::What,
-        context: &v1::Context,
+        kind: Kind,
+        (what, context): (Vec<u8>, Vec<u8>),
         envelope: &v1::Envelope,
         seed: Seed,
     ) -> Self {
         let parts = vec![
-            (Tag::What, Bytes::from(what.encode_to_vec())),
-            (Tag::Context, Bytes::from(context.encode_to_vec())),
+            (Tag::What, Bytes::from(what)),
+            (Tag::Context, Bytes::from(context)),
         ];
         let envelope_bytes = Bytes::from(envelope.encode_to_vec());
-        let prepared = Prepared::seal(Kind::Act, false, seed, envelope_bytes, parts, Bytes::new());
+        let prepared = Prepared::seal(kind, false, seed, envelope_bytes, parts, Bytes::new());
         Self::of(
             envelope.submitter.clone().unwrap_or_default(),
             vec![prepared],
@@ -138,6 +141,7 @@ impl Submission {
             submitter,
             entries,
             parts,
+            beside: Vec::new(),
             bytes,
         }
     }

@@ -4,7 +4,7 @@
 //! [`Batch`] across them atomically and durably, and reads points, ranges and snapshots. Engines:
 //! [`RocksStore`] on a local file system and [`MemoryStore`] on a simulated disk that can lose power.
 //! [`Slots`] is the second, much smaller port: the two places the ledger's anchor is written to in
-//! turn. Nothing of an engine is visible outside this module.
+//! turn, and [`Objects`] the third: bytes that are written once and read in ranges. Nothing of an engine is visible outside this module.
 //!
 //! # What an engine promises
 //!
@@ -23,6 +23,7 @@ mod error;
 mod files;
 mod lock;
 mod memory;
+mod objects;
 mod range;
 mod rocks;
 mod slots;
@@ -33,7 +34,8 @@ pub use batch::Batch;
 pub(crate) use batch::Operation;
 pub use error::StoreError;
 pub use lock::DirLock;
-pub use memory::{Fault, MemoryDisk, MemoryReader, MemorySlots, MemoryStore, Step};
+pub use memory::{Fault, MemoryDisk, MemoryObjects, MemoryReader, MemorySlots, MemoryStore, Step};
+pub use objects::{FileObjects, MAX_OBJECT_NAME, ObjectReader, ObjectWriter, Objects};
 pub use range::{Direction, KeyRange};
 pub use rocks::{RocksReader, RocksStore};
 pub use slots::{FileSlots, SLOT_COUNT, SLOT_LEN, Slots};
@@ -51,11 +53,20 @@ pub enum Space {
     Tile,
     /// Very many small values, looked up by the thousand and mostly absent.
     Id,
+    /// Small values under ascending keys, few of them.
+    Segment,
 }
 
 impl Space {
     /// Every space, in declaration order.
-    pub const ALL: [Self; 5] = [Self::Meta, Self::Entry, Self::Detail, Self::Tile, Self::Id];
+    pub const ALL: [Self; 6] = [
+        Self::Meta,
+        Self::Entry,
+        Self::Detail,
+        Self::Tile,
+        Self::Id,
+        Self::Segment,
+    ];
 }
 
 /// A key and its value.

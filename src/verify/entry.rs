@@ -32,6 +32,14 @@ impl CheckedEntry {
     pub fn leaf_hash(&self) -> Hash {
         self.leaf_hash
     }
+
+    /// What it commits to about the search index, if it is a seal and shows it.
+    pub fn seal(&self) -> Option<&v1::Seal> {
+        match self.act.as_deref() {
+            Some(Act::Seal(seal)) => Some(seal),
+            _ => None,
+        }
+    }
 }
 
 /// Checks all that can be told from entry `seq` of the ledger `origin` alone: that the header binds

@@ -161,6 +161,8 @@ pub enum Check {
     Tile,
     /// Idempotency ids stand for the entries that carry them.
     IdempotencyId,
+    /// The segments of the search index are those that the newest seal commits to.
+    Index,
 }
 
 impl Check {
@@ -193,6 +195,7 @@ impl Check {
             Self::Head => "head",
             Self::Tile => "tile",
             Self::IdempotencyId => "idempotency-id",
+            Self::Index => "index",
         }
     }
 }

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use graven::entry::{CheckedEvent, MAX_BATCH_EVENTS, v1};
 use graven::ledger::{Existing, Home, Ledger, LedgerError};
 use graven::store::{
-    Batch, Direction, KeyRange, KeyValue, MemoryDisk, Read, Scan, Slots, Space, Store, StoreError,
+    Batch, Direction, KeyRange, KeyValue, MemoryDisk, Objects, Read, Scan, Slots, Space, Store,
+    StoreError,
 };
 
 use super::ledger_support::{
@@ -390,6 +391,12 @@ impl Home for GatedHome {
     }
     fn set_slots_aside(&self) -> Result<(), StoreError> {
         self.disk.set_slots_aside()
+    }
+    fn objects(&self) -> Result<Box<dyn Objects>, StoreError> {
+        Home::objects(&self.disk)
+    }
+    fn read_objects(&self) -> Result<Box<dyn Objects>, StoreError> {
+        self.disk.read_objects()
     }
 }
 

@@ -5,6 +5,7 @@
 //! again after the process died sees it, and a power cut may or may not take it away.
 
 mod image;
+mod objects;
 mod slots;
 mod store;
 
@@ -12,9 +13,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::image::{Image, Replaced};
+use self::objects::ObjectMap;
 use self::slots::SlotPages;
 use super::{Space, StoreError};
 
+pub use self::objects::MemoryObjects;
 pub use self::slots::MemorySlots;
 pub use self::store::{MemoryReader, MemoryStore};
 
@@ -35,6 +38,8 @@ pub enum Step {
     Flush,
     /// [`Slots::write`](super::Slots::write).
     SlotWrite,
+    /// [`ObjectWriter::finish`](super::ObjectWriter::finish).
+    ObjectFinish,
 }
 
 /// How a write fails. Its caller gets an error in every case.
@@ -57,6 +62,7 @@ struct Disk {
     store: Option<StoreState>,
     slots: Option<SlotPages>,
     slots_open: bool,
+    objects: ObjectMap,
     planned: Vec<Planned>,
 }
 
@@ -94,6 +100,7 @@ impl MemoryDisk {
         let copy = Disk {
             store,
             slots: disk.slots.clone(),
+            objects: disk.objects.clone(),
             ..Disk::default()
         };
         Self {
@@ -113,7 +120,7 @@ impl MemoryDisk {
 
     /// Cuts the power and restores it. Open stores and slots are dead afterwards and can be opened
     /// anew. `seed` decides about what is not durable: the batches that reached the log survive up
-    /// to one of them, each whole, and of a slot any of its 512-byte sectors.
+    /// to one of them, each whole, of a slot any of its 512-byte sectors, and of the objects any.
     pub fn power_cut(&self, seed: u64) {
         let mut random = Random(seed);
         let mut disk = self.lock();
@@ -129,6 +136,7 @@ impl MemoryDisk {
         if let Some(slots) = &mut disk.slots {
             slots.settle(|| random.below(2) == 0);
         }
+        objects::settle(&mut disk.objects, || random.below(2) == 0);
     }
 
     /// Flips one bit of the value under `key`, counted from the lowest of the first byte, as somebody

@@ -34,6 +34,7 @@ pub(super) fn family_name(space: Space) -> &'static str {
         Space::Entry => "entry",
         Space::Detail => "detail",
         Space::Tile => "tile",
+        Space::Segment => "segment",
         Space::Id => "id",
     }
 }
@@ -98,14 +99,14 @@ fn family(space: Space, cache: &Cache) -> Result<Options, Error> {
         Space::Entry | Space::Detail => 16 * MIB,
         Space::Id => 8 * MIB,
         Space::Tile => 4 * MIB,
-        Space::Meta => MIB,
+        Space::Meta | Space::Segment => MIB,
     });
     options.set_compression_type(match space {
         // Large groups arrive compressed and LZ4 soon gives up on them; small ones do not.
         Space::Entry | Space::Detail => DBCompressionType::Lz4,
         // Hashes do not compress, and neither do identifiers beyond the shared prefixes that the
         // block format leaves out anyway.
-        Space::Tile | Space::Id | Space::Meta => DBCompressionType::None,
+        Space::Tile | Space::Id | Space::Meta | Space::Segment => DBCompressionType::None,
     });
 
     let mut table = BlockBasedOptions::default();
@@ -115,7 +116,7 @@ fn family(space: Space, cache: &Cache) -> Result<Options, Error> {
     table.set_block_size(match space {
         Space::Entry | Space::Detail => 16 * KIB,
         Space::Tile => 8 * KIB,
-        Space::Id | Space::Meta => 4 * KIB,
+        Space::Id | Space::Meta | Space::Segment => 4 * KIB,
     });
     if space == Space::Id {
         filter(&mut table);

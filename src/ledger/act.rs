@@ -1,0 +1,43 @@
+//! Acts of the ledger itself, as submissions.
+
+use prost::Message;
+
+use super::error::LedgerError;
+use super::ports::Entropy;
+use super::submission::Submission;
+use crate::entry::{Kind, Seed, v1};
+
+/// The entry by which the ledger `origin` says that it did `act`, called `action`.
+pub(crate) fn submission(
+    origin: &str,
+    kind: Kind,
+    action: &str,
+    act: v1::ledger_act::Act,
+    entropy: &dyn Entropy,
+) -> Result<Submission, LedgerError> {
+    let identity = format!("graven:{origin}");
+    let what = v1::What {
+        action: action.into(),
+        outcome: v1::Outcome::Success.into(),
+        act: Some(v1::LedgerAct { act: Some(act) }),
+        ..Default::default()
+    };
+    let context = v1::Context {
+        source: identity.clone(),
+        ..Default::default()
+    };
+    let envelope = v1::Envelope {
+        submitter: Some(v1::Submitter {
+            issuer: "ledger".into(),
+            subject: identity,
+        }),
+        authentication: v1::Authentication::Ledger.into(),
+        ..Default::default()
+    };
+    let mut seed = [0; 32];
+    entropy
+        .fill(&mut seed)
+        .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
+    let parts = (what.encode_to_vec(), context.encode_to_vec());
+    Ok(Submission::act(kind, parts, &envelope, Seed(seed)))
+}

@@ -1,0 +1,41 @@
+//! The part of a directory's audit that is about the search index.
+
+use super::audit::Problem;
+use super::keys::{SEAL, key_seq};
+use super::segments::{ObjectSource, commitment, name, read_records, unreadable};
+use crate::entry::v1;
+use crate::index::{Levels, Segment};
+use crate::store::{Objects, Read, Space, StoreError};
+use crate::verify::{Check, Finding};
+
+/// Checks that the records are those of the newest seal, given with its seq, and that the segments are what they say. A
+/// segment that is missing is none of it: a start builds it from the entries.
+pub(super) fn check(
+    store: &dyn Read,
+    objects: &dyn Objects,
+    seal: Option<&(u64, v1::Seal)>,
+) -> Result<(), Problem> {
+    let noted = store.get(Space::Meta, SEAL)?;
+    if noted.as_deref().and_then(key_seq) != seal.map(|(seq, _)| *seq) {
+        let expected = seal.map_or_else(|| "no seal".into(), |(seq, _)| format!("the seal {seq}"));
+        return Err(Finding::of(Check::Index, expected, "another").into());
+    }
+    let (levels, records) = read_records(store)?;
+    let stored = commitment(&levels);
+    let newest = seal.map_or_else(|| commitment(&[]), |(_, seal)| seal.clone());
+    let Some(levels) = Levels::of(&stored).filter(|_| stored == newest) else {
+        let expected = "the records that the newest seal commits to";
+        return Err(Finding::of(Check::Index, expected, "others").into());
+    };
+    for id in levels.cover(&(0..u64::MAX)) {
+        let object = match objects.open(&name(id)) {
+            Err(StoreError::Missing { .. }) => continue,
+            object => object?,
+        };
+        if let Some(record) = records.get(&id) {
+            let segment = Segment::open(ObjectSource(object), *record).map_err(unreadable)?;
+            segment.audit().map_err(unreadable)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,383 @@
+//! The segments of the search index: which there are, and where their bytes lie.
+//!
+//! What a seal commits to is stored with it, in one commit: the records of the new segments. Their bytes are objects,
+//! finished before the seal. An object that no seal names is rubbish of a crash, and one that is missing is built again:
+//! everything in it follows from the entries.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+use super::error::{Damage, LedgerError};
+use super::keys::{SEAL, key_seq, segment_key};
+use super::reader::Reader;
+use crate::entry::genesis::INDEX_VERSION;
+use crate::entry::v1;
+use crate::index::{
+    FAN_IN, LEVELS, Levels, MergeError, Segment, SegmentError, SegmentId, SegmentRecord, Sink,
+    Source, TermMap, merge, terms,
+};
+use crate::merkle::{Frontier, Hash, NodeReader, node_hash};
+use crate::store::{
+    Direction, KeyRange, ObjectReader, ObjectWriter, Objects, Read, Space, StoreError,
+};
+
+/// A segment in an object.
+pub(crate) type StoredSegment = Segment<ObjectSource>;
+
+/// An object, read as a segment.
+pub(crate) struct ObjectSource(pub(super) Box<dyn ObjectReader>);
+
+impl Source for ObjectSource {
+    type Error = StoreError;
+
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
+        self.0.read_at(offset, length)
+    }
+}
+
+/// An object, written as a segment.
+struct ObjectSink(Box<dyn ObjectWriter>);
+
+impl Sink for ObjectSink {
+    type Error = StoreError;
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.0.append(bytes)
+    }
+}
+
+/// The complete nodes of a growing tree, all of them.
+#[derive(Debug, Default)]
+struct Nodes(Vec<Vec<Hash>>);
+
+impl Nodes {
+    fn push(&mut self, leaf_hash: Hash) {
+        let mut node = leaf_hash;
+        for level in 0.. {
+            if self.0.len() == level {
+                self.0.push(Vec::new());
+            }
+            let Some(row) = self.0.get_mut(level) else {
+                return;
+            };
+            row.push(node);
+            match row.as_slice() {
+                [.., left, right] if row.len().is_multiple_of(2) => node = node_hash(left, right),
+                _ => return,
+            }
+        }
+    }
+}
+
+impl NodeReader for Nodes {
+    type Error = ();
+
+    fn node(&self, level: u8, index: u64) -> Result<Hash, ()> {
+        let row = self.0.get(usize::from(level)).ok_or(())?;
+        usize::try_from(index)
+            .ok()
+            .and_then(|index| row.get(index))
+            .copied()
+            .ok_or(())
+    }
+}
+
+/// The records of one level.
+#[derive(Debug, Default)]
+pub(super) struct Level {
+    nodes: Nodes,
+    tree: Frontier,
+}
+
+/// What the newest seal commits to.
+#[derive(Clone)]
+pub(crate) struct Sealed {
+    /// The seal's seq; none before the first.
+    pub(crate) seal: Option<u64>,
+    pub(crate) levels: Levels,
+    /// The segments that cover what is covered.
+    pub(crate) segments: BTreeMap<SegmentId, Arc<StoredSegment>>,
+}
+
+/// All segments of a ledger.
+pub(crate) struct Segments {
+    objects: Box<dyn Objects>,
+    reader: Reader,
+    levels: RwLock<Vec<Level>>,
+    sealed: RwLock<Arc<Sealed>>,
+}
+
+impl Segments {
+    /// Reads which segments there are, builds those anew whose object is missing or damaged, and removes objects that
+    /// nothing names.
+    pub(crate) fn open(
+        objects: Box<dyn Objects>,
+        reader: Reader,
+        store: &dyn Read,
+    ) -> Result<Self, LedgerError> {
+        let (levels, records) = read_records(store)?;
+        let commitment = commitment(&levels);
+        let sealed =
+            Levels::of(&commitment).ok_or_else(|| damaged("its records are not of one seal"))?;
+        let seal = store.get(Space::Meta, SEAL)?.and_then(|seq| key_seq(&seq));
+        let segments = Self {
+            objects,
+            reader,
+            levels: RwLock::new(levels),
+            sealed: RwLock::new(Arc::new(Sealed {
+                seal,
+                levels: sealed.clone(),
+                segments: BTreeMap::new(),
+            })),
+        };
+        let cover = sealed.cover(&(0..u64::MAX));
+        segments.remove_all_but(&cover)?;
+        let mut open = BTreeMap::new();
+        for id in cover {
+            let record = records
+                .get(&id)
+                .ok_or_else(|| damaged("a record is missing"))?;
+            open.insert(id, Arc::new(segments.open_or_build(record)?));
+        }
+        let all = Sealed {
+            seal,
+            levels: sealed,
+            segments: open,
+        };
+        *segments
+            .sealed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
+        Ok(segments)
+    }
+
+    /// What the newest seal commits to.
+    pub(crate) fn sealed(&self) -> Arc<Sealed> {
+        Arc::clone(&self.sealed.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Proves the records `numbers` of a level in the tree of its first `segments` records.
+    pub(crate) fn prove_records(
+        &self,
+        level: u8,
+        numbers: Range<u64>,
+        segments: u64,
+    ) -> Result<Vec<Hash>, LedgerError> {
+        let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
+        let level = levels
+            .get(usize::from(level))
+            .ok_or_else(|| damaged("a level is missing"))?;
+        crate::merkle::prove_range(&level.nodes, numbers.start, numbers.end, segments)
+            .map_err(|_| damaged("a record is missing"))
+    }
+
+    /// Builds the segment `id` of level 0 from its entries.
+    pub(crate) fn build(&self, id: SegmentId) -> Result<Arc<StoredSegment>, LedgerError> {
+        let map = self.term_map(id.seqs())?;
+        let sink = ObjectSink(self.objects.create(&name(id))?);
+        let (record, sink) = map.write(id, sink)?;
+        self.finish(record, sink)
+    }
+
+    /// Merges the segments of the level below into the segment `id`.
+    pub(crate) fn merge(
+        &self,
+        id: SegmentId,
+        parts: &[Arc<StoredSegment>],
+    ) -> Result<Arc<StoredSegment>, LedgerError> {
+        let sink = ObjectSink(self.objects.create(&name(id))?);
+        let (record, sink) = merge(id, parts, sink).map_err(|error| match error {
+            MergeError::Read(error) => unreadable(error),
+            MergeError::Write(error) => error.into(),
+        })?;
+        self.finish(record, sink)
+    }
+
+    /// What a seal over the segments so far and these new ones says.
+    pub(crate) fn commitment(&self, new: &[SegmentRecord]) -> v1::Seal {
+        let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
+        let mut trees: Vec<Frontier> = levels.iter().map(|level| level.tree.clone()).collect();
+        for record in new {
+            if let Some(tree) = trees.get_mut(usize::from(record.id.level)) {
+                tree.push(record.leaf_hash());
+            }
+        }
+        seal_over(trees.iter())
+    }
+
+    /// Takes over what the seal `seq` has committed to.
+    pub(crate) fn advance(
+        &self,
+        seq: u64,
+        new: Vec<Arc<StoredSegment>>,
+    ) -> Result<(), LedgerError> {
+        let mut levels = self.levels.write().unwrap_or_else(PoisonError::into_inner);
+        for segment in &new {
+            if let Some(level) = levels.get_mut(usize::from(segment.record().id.level)) {
+                level.push(segment.record());
+            }
+        }
+        let sealed = Levels::of(&commitment(&levels))
+            .ok_or_else(|| damaged("a level covers more than the one below"))?;
+        drop(levels);
+        let cover = sealed.cover(&(0..u64::MAX));
+        let mut segments = self.sealed().segments.clone();
+        segments.extend(
+            new.into_iter()
+                .map(|segment| (segment.record().id, segment)),
+        );
+        let (kept, merged): (BTreeMap<_, _>, _) =
+            segments.into_iter().partition(|(id, _)| cover.contains(id));
+        *self.sealed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Sealed {
+            seal: Some(seq),
+            levels: sealed,
+            segments: kept,
+        });
+        for id in merged.keys() {
+            self.objects.delete(&name(*id))?;
+        }
+        Ok(())
+    }
+
+    fn finish(
+        &self,
+        record: SegmentRecord,
+        sink: ObjectSink,
+    ) -> Result<Arc<StoredSegment>, LedgerError> {
+        sink.0.finish()?;
+        let source = ObjectSource(self.objects.open(&name(record.id))?);
+        let segment = Segment::open(source, record).map_err(unreadable)?;
+        Ok(Arc::new(segment))
+    }
+
+    fn open_or_build(&self, record: &SegmentRecord) -> Result<StoredSegment, LedgerError> {
+        let opened = self.objects.open(&name(record.id));
+        match opened.map(|object| Segment::open(ObjectSource(object), *record)) {
+            Ok(Ok(segment)) => return Ok(segment),
+            Err(StoreError::Missing { .. }) | Ok(Err(SegmentError::Damaged { .. })) => {}
+            Ok(Err(SegmentError::Read(error))) | Err(error) => return Err(error.into()),
+        }
+        self.objects.delete(&name(record.id))?;
+        let built = self.rebuild(record.id)?;
+        if built.record() != record {
+            return Err(damaged("a segment is not what its entries come to"));
+        }
+        let source = ObjectSource(self.objects.open(&name(record.id))?);
+        Segment::open(source, *record).map_err(unreadable)
+    }
+
+    /// Builds a segment of any level from the entries.
+    fn rebuild(&self, id: SegmentId) -> Result<Arc<StoredSegment>, LedgerError> {
+        let Some(below) = id.level.checked_sub(1) else {
+            return self.build(id);
+        };
+        let first = id.number.saturating_mul(FAN_IN);
+        let numbers = first..first.saturating_add(FAN_IN);
+        let below = numbers.map(|number| SegmentId {
+            level: below,
+            number,
+        });
+        let ids: Vec<SegmentId> = below.collect();
+        let parts = ids
+            .iter()
+            .map(|id| self.rebuild(*id))
+            .collect::<Result<Vec<_>, _>>()?;
+        let merged = self.merge(id, &parts)?;
+        for id in ids {
+            self.objects.delete(&name(id))?;
+        }
+        Ok(merged)
+    }
+
+    /// The terms of entries, read from the store.
+    fn term_map(&self, seqs: Range<u64>) -> Result<TermMap, LedgerError> {
+        let mut map = TermMap::default();
+        self.reader.for_each_evidence(seqs, &mut |facts| {
+            map.push(terms(facts));
+            Ok(())
+        })?;
+        Ok(map)
+    }
+
+    fn remove_all_but(&self, cover: &[SegmentId]) -> Result<(), LedgerError> {
+        let kept: Vec<String> = cover.iter().map(|id| name(*id)).collect();
+        for found in self.objects.list()? {
+            if !kept.contains(&found) {
+                self.objects.delete(&found)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Level {
+    fn push(&mut self, record: &SegmentRecord) {
+        let hash = record.leaf_hash();
+        self.nodes.push(hash);
+        self.tree.push(hash);
+    }
+}
+
+/// What is called how in the object store.
+pub(super) fn name(id: SegmentId) -> String {
+    format!("segment-{}-{}", id.level, id.number)
+}
+
+/// The records of the store, by level, and each by itself.
+pub(super) fn read_records(
+    store: &dyn Read,
+) -> Result<(Vec<Level>, BTreeMap<SegmentId, SegmentRecord>), LedgerError> {
+    let mut levels: Vec<Level> = (0..LEVELS).map(|_| Level::default()).collect();
+    let mut records = BTreeMap::new();
+    for pair in store.scan(Space::Segment, KeyRange::all(), Direction::Forward) {
+        let (key, value) = pair?;
+        let record = SegmentRecord::decode(&value)
+            .filter(|record| key[..] == segment_key(record.id))
+            .ok_or_else(|| damaged("a record cannot be decoded"))?;
+        let level = levels
+            .get_mut(usize::from(record.id.level))
+            .filter(|level| level.tree.size() == record.id.number)
+            .ok_or_else(|| damaged("a record is missing"))?;
+        level.push(&record);
+        records.insert(record.id, record);
+    }
+    Ok((levels, records))
+}
+
+pub(super) fn commitment(levels: &[Level]) -> v1::Seal {
+    seal_over(levels.iter().map(|level| &level.tree))
+}
+
+/// A seal over the records in these trees, one for each level. Levels without a segment are left out.
+fn seal_over<'a>(trees: impl Iterator<Item = &'a Frontier>) -> v1::Seal {
+    let levels = trees.take_while(|tree| tree.size() > 0);
+    v1::Seal {
+        index_version: INDEX_VERSION,
+        levels: levels
+            .map(|tree| v1::SealLevel {
+                segments: tree.size(),
+                root: tree.root().to_vec(),
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn unreadable(error: SegmentError<StoreError>) -> LedgerError {
+    match error {
+        SegmentError::Read(error) => error.into(),
+        damaged @ SegmentError::Damaged { .. } => {
+            LedgerError::Damaged(Damage::of(damaged.to_string()))
+        }
+    }
+}
+
+fn damaged(what: &str) -> LedgerError {
+    LedgerError::Damaged(Damage::of(format!("the search index: {what}")))
+}
