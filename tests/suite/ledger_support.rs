@@ -393,14 +393,16 @@ impl Outside {
 
     fn check_attempted(&mut self, entries: &[SealedEntry]) {
         let mut sealed: HashMap<Vec<u8>, u64> = HashMap::new();
-        let mut acts = 0;
+        let (mut acts, mut seals) = (0, 0);
         for entry in entries {
             match entry.header.kind {
                 Kind::Event => *sealed.entry(sealed_content(entry)).or_default() += 1,
-                Kind::Act | Kind::Seal => acts += 1,
+                Kind::Act => acts += 1,
+                Kind::Seal => seals += 1,
             }
         }
         assert!(acts <= self.adoptions, "an act that nobody asked for");
+        assert!(seals <= entries.len() / 1024, "a seal over nothing new");
         for (content, count) in &sealed {
             let attempts = self.attempted.get(content).copied().unwrap_or_default();
             assert!(
