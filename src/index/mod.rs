@@ -5,6 +5,7 @@
 //!   [`INDEX_VERSION`](crate::entry::genesis::INDEX_VERSION)
 //! - [`TermMap`], [`merge`]: segments, built from entries or from the segments below, with [`Segment`] to look terms up and
 //!   prove what was found, and [`check_terms`] to check it
+//! - [`filter`]: the language of questions, and [`Plan`]: what of a filter terms can answer
 //! - [`Levels`]: what a seal commits to, and which segments cover a range
 //!
 //! A term stands for a value, or for the beginning of one. A list of terms is therefore a superset of what a filter asks
@@ -14,8 +15,10 @@ mod build;
 mod check;
 mod facts;
 mod fields;
+pub mod filter;
 mod leaf;
 mod lookup;
+mod plan;
 mod postings;
 mod ranges;
 mod reader;
@@ -30,6 +33,7 @@ pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};
 pub use leaf::{INLINE_BYTES, LEAF_TERMS};
 pub use lookup::{Found, TermRange};
+pub use plan::Plan;
 pub use postings::CHUNK_OFFSETS;
 pub use ranges::Ranges;
 pub use reader::{Segment, SegmentError, Source};

@@ -25,6 +25,7 @@ mod format_doc;
 mod git_support;
 mod golden_events;
 mod golden_formats;
+mod index_filter;
 mod index_segment;
 #[cfg(feature = "server")]
 mod ledger_child;

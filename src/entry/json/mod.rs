@@ -61,7 +61,7 @@ mod object;
 mod out;
 mod read;
 mod row;
-mod time;
+pub(crate) mod time;
 pub(crate) mod words;
 
 pub use read::{encode, read, read_row};

@@ -21,7 +21,7 @@ pub(super) fn read(value: &Value<'_>) -> Result<i64, JsonError> {
 }
 
 /// The time in UTC, with as many digits after the second as it needs. None outside the years -9999 to 9999.
-pub(super) fn write(nanoseconds: impl Into<i128>) -> Option<String> {
+pub(crate) fn write(nanoseconds: impl Into<i128>) -> Option<String> {
     let time = Timestamp::from_nanosecond(nanoseconds.into()).ok()?;
     Some(time.to_string())
 }

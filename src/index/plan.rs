@@ -1,0 +1,207 @@
+//! What of a filter the index can answer: ranges of terms, and how their lists are put together.
+//!
+//! Server and verifier make the same plan of the same filter. It never leaves out an entry that matches; where terms cannot
+//! tell, it takes every entry.
+
+use std::ops::Range;
+
+use super::filter::{Comparison, Expression, Filter, Literal, Operand, Pattern, Test};
+use super::ranges::Ranges;
+use super::terms::{MAX_TERM_BYTES, PRESENCE, VERSION_TERM_BYTES, behind_scheme, term_value};
+use super::{Field, FieldKind, Term, TermRange, Value};
+
+/// How a filter is answered from the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    ranges: Vec<TermRange>,
+    node: Node,
+}
+
+/// The entries that a part of the filter leaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Node {
+    /// All of them.
+    All,
+    /// Those that have a term of this range, by its index in the plan.
+    Terms {
+        range: usize,
+        /// Whether to have a term is the same as to match.
+        exact: bool,
+    },
+    And(Vec<Node>),
+    Or(Vec<Node>),
+    Not(Box<Node>),
+}
+
+/// A set that holds every match, and whether it holds nothing else.
+struct Answer {
+    seqs: Ranges,
+    exact: bool,
+}
+
+impl Plan {
+    /// The plan for a filter.
+    pub fn new(filter: &Filter) -> Self {
+        let mut ranges = Vec::new();
+        let node = plan(filter.expression(), &mut ranges);
+        Self { ranges, node }
+    }
+
+    /// The ranges of terms whose lists it needs.
+    pub fn ranges(&self) -> &[TermRange] {
+        &self.ranges
+    }
+
+    /// The seqs of `window` that can match. `lists` has, for each range of the plan, the seqs of the window that have one
+    /// of its terms; `None` where that is not known.
+    pub fn candidates(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Ranges {
+        self.node.answer(lists, window).seqs
+    }
+}
+
+impl Node {
+    fn answer(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Answer {
+        let all = |exact| Answer {
+            seqs: Ranges::from(window.clone()),
+            exact,
+        };
+        match self {
+            Self::All => all(false),
+            Self::Terms { range, exact } => match lists.get(*range) {
+                Some(Some(seqs)) => Answer {
+                    seqs: seqs.clone(),
+                    exact: *exact,
+                },
+                _ => all(false),
+            },
+            Self::And(nodes) => {
+                let mut both = all(true);
+                for node in nodes {
+                    let next = node.answer(lists, window);
+                    both = Answer {
+                        seqs: both.seqs.intersection(&next.seqs),
+                        exact: both.exact && next.exact,
+                    };
+                }
+                both
+            }
+            Self::Or(nodes) => {
+                let mut either = Answer {
+                    seqs: Ranges::new(),
+                    exact: true,
+                };
+                for node in nodes {
+                    let next = node.answer(lists, window);
+                    either = Answer {
+                        seqs: either.seqs.union(&next.seqs),
+                        exact: either.exact && next.exact,
+                    };
+                }
+                either
+            }
+            Self::Not(node) => match node.answer(lists, window) {
+                Answer { seqs, exact: true } => Answer {
+                    seqs: seqs.complement(window.clone()),
+                    exact: true,
+                },
+                Answer { exact: false, .. } => all(false),
+            },
+        }
+    }
+}
+
+fn plan(expression: &Expression, ranges: &mut Vec<TermRange>) -> Node {
+    match expression {
+        Expression::All => Node::All,
+        Expression::And(all) => Node::And(all.iter().map(|inner| plan(inner, ranges)).collect()),
+        Expression::Or(any) => Node::Or(any.iter().map(|inner| plan(inner, ranges)).collect()),
+        Expression::Not(inner) => Node::Not(Box::new(plan(inner, ranges))),
+        Expression::Test(test) => match terms_of(test) {
+            Some((range, exact)) => {
+                let known = ranges.iter().position(|known| *known == range);
+                let range = known.unwrap_or_else(|| {
+                    ranges.push(range);
+                    ranges.len() - 1
+                });
+                Node::Terms { range, exact }
+            }
+            None => Node::All,
+        },
+    }
+}
+
+/// The terms that an entry must have one of to pass a test, and whether it then does. None when terms cannot tell.
+fn terms_of(test: &Test) -> Option<(TermRange, bool)> {
+    let Operand::Field(field) = test.operand else {
+        return None;
+    };
+    let tag = field.tag?;
+    match &test.comparison {
+        Comparison::Present => {
+            let presence = Term {
+                tag: PRESENCE,
+                value: tag.to_be_bytes().to_vec(),
+            };
+            Some((TermRange::point(presence), true))
+        }
+        Comparison::Equal(literal) => {
+            let (value, whole) = literal_term(field, literal);
+            Some((TermRange::point(Term { tag, value }), whole))
+        }
+        Comparison::Less(literal) | Comparison::LessOrEqual(literal) => {
+            let value = ordered_term(field, literal)?;
+            Some((TermRange::between(tag, None, Some(behind(value))), false))
+        }
+        Comparison::Greater(literal) | Comparison::GreaterOrEqual(literal) => {
+            let value = ordered_term(field, literal)?;
+            Some((TermRange::between(tag, Some(value), None), false))
+        }
+        Comparison::Matches(pattern) => prefix_terms(tag, field.kind, pattern),
+        Comparison::Contains(_) | Comparison::Label(..) => None,
+    }
+}
+
+/// The term of a literal, and whether the term stands for it alone.
+fn literal_term(field: &Field, literal: &Literal) -> (Vec<u8>, bool) {
+    let (value, whole) = match literal {
+        Literal::Text(text) if field.kind == FieldKind::Version => {
+            let whole = !text.contains(':') && text.len() < VERSION_TERM_BYTES;
+            (Value::Text(text), whole)
+        }
+        Literal::Text(text) => (Value::Text(text), text.len() < MAX_TERM_BYTES),
+        Literal::Number(number) => (Value::Number(*number), true),
+        // The term is that of the hour.
+        Literal::Time(time) => (Value::Time(*time), false),
+        Literal::Duration(length) => (Value::Duration(*length), true),
+        Literal::True => (Value::True, true),
+    };
+    (term_value(field.kind, value), whole)
+}
+
+/// The same, for fields whose terms are ordered as their values are.
+fn ordered_term(field: &Field, literal: &Literal) -> Option<Vec<u8>> {
+    let ordered = field.kind != FieldKind::Version;
+    ordered.then(|| literal_term(field, literal).0)
+}
+
+/// The least value above `value` and everything that it is the beginning of, when it was cut.
+fn behind(mut value: Vec<u8>) -> Vec<u8> {
+    value.push(0);
+    value
+}
+
+fn prefix_terms(tag: u16, kind: FieldKind, pattern: &Pattern) -> Option<(TermRange, bool)> {
+    let (prefix, most) = match kind {
+        FieldKind::Version => (behind_scheme(pattern.prefix()), VERSION_TERM_BYTES),
+        _ => (pattern.prefix(), MAX_TERM_BYTES),
+    };
+    // A scheme is not in the term.
+    let whole = prefix == pattern.prefix() && prefix.len() <= most;
+    let value = cut(prefix, most);
+    let range = TermRange::prefix(tag, value);
+    (!value.is_empty()).then(|| (range, whole && pattern.is_prefix()))
+}
+
+fn cut(text: &str, most: usize) -> &[u8] {
+    text.as_bytes().get(..most).unwrap_or(text.as_bytes())
+}
