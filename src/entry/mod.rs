@@ -16,6 +16,7 @@ pub mod names;
 pub mod parts;
 mod schema;
 pub mod signature;
+pub mod wire;
 
 pub use event::CheckedEvent;
 pub use header::{Header, Kind};

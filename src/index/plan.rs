@@ -52,6 +52,14 @@ impl Plan {
         &self.ranges
     }
 
+    /// Which ranges are worth reading, given how many entries have a term of each (`None`: not known, and not readable). A
+    /// list is left out where a much shorter one narrows the answer to less than its postings would cost.
+    pub fn worth_reading(&self, counts: &[Option<u64>]) -> Vec<bool> {
+        let mut worth = vec![false; self.ranges.len()];
+        self.node.mark_worth(counts, u64::MAX, &mut worth);
+        worth
+    }
+
     /// The seqs of `window` that can match. `lists` has, for each range of the plan, the seqs of the window that have one
     /// of its terms; `None` where that is not known.
     pub fn candidates(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Ranges {
@@ -59,7 +67,53 @@ impl Plan {
     }
 }
 
+/// An entry costs as much as so many postings.
+const POSTINGS_PER_ENTRY: u64 = 700;
+
 impl Node {
+    /// At most so many entries are left.
+    fn most(&self, counts: &[Option<u64>]) -> u64 {
+        match self {
+            Self::All | Self::Not(_) => u64::MAX,
+            Self::Terms { range, .. } => counts.get(*range).copied().flatten().unwrap_or(u64::MAX),
+            Self::And(nodes) => nodes
+                .iter()
+                .map(|node| node.most(counts))
+                .min()
+                .unwrap_or(u64::MAX),
+            Self::Or(nodes) => {
+                let each = nodes.iter().map(|node| node.most(counts));
+                each.fold(0, u64::saturating_add)
+            }
+        }
+    }
+
+    /// Marks the ranges that are worth reading when at most `others` entries are left by the rest of the filter.
+    fn mark_worth(&self, counts: &[Option<u64>], others: u64, worth: &mut [bool]) {
+        match self {
+            Self::All => {}
+            Self::Terms { range, .. } => {
+                let count = counts.get(*range).copied().flatten();
+                let cheap = |count| count <= others.saturating_mul(POSTINGS_PER_ENTRY);
+                if let Some(worth) = worth.get_mut(*range).filter(|_| count.is_some_and(cheap)) {
+                    *worth = true;
+                }
+            }
+            Self::And(nodes) => {
+                let least = self.most(counts).min(others);
+                for node in nodes {
+                    node.mark_worth(counts, least, worth);
+                }
+            }
+            Self::Or(nodes) => {
+                for node in nodes {
+                    node.mark_worth(counts, others, worth);
+                }
+            }
+            Self::Not(node) => node.mark_worth(counts, others, worth),
+        }
+    }
+
     fn answer(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Answer {
         let all = |exact| Answer {
             seqs: Ranges::from(window.clone()),

@@ -21,6 +21,7 @@ mod ports;
 mod published;
 mod queue;
 mod reader;
+mod search;
 mod segments;
 mod sequencer;
 mod signer;
@@ -44,6 +45,7 @@ pub use parallel::in_parallel;
 pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use published::Published;
 pub use reader::SealedEntry;
+pub use search::{Cost, Page, PageProof, Search};
 pub use submission::{Appended, Submission};
 
 use crate::entry::genesis::Genesis;

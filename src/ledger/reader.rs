@@ -46,7 +46,7 @@ impl Reader {
     /// The entry `seq`, which must be below the tree's size.
     pub(crate) fn entry(&self, seq: u64) -> Result<SealedEntry, LedgerError> {
         let pack = pack_with(&*self.store, seq)?;
-        self.entries_of(&pack, seq..seq.saturating_add(1), Direction::Forward)?
+        self.entries_of(&pack, |found| found == seq, Direction::Forward)?
             .pop()
             .ok_or_else(|| LedgerError::Damaged(Damage::at(seq, "its pack does not hold it")))
     }
@@ -72,7 +72,7 @@ impl Reader {
         let index = usize::try_from(seq - pack.first_seq).map_err(|_| missing())?;
         let seed = pack.records.get(index).ok_or_else(missing)?.seed.clone();
         let entry = self
-            .entries_of(&pack, seq..seq.saturating_add(1), Direction::Forward)?
+            .entries_of(&pack, |found| found == seq, Direction::Forward)?
             .pop()
             .ok_or_else(missing)?;
         let envelope = entry
@@ -125,7 +125,26 @@ impl Reader {
             Direction::Forward => range.start,
             Direction::Reverse => range.end - 1,
         };
-        self.entries_of(&pack_with(&*self.store, seq)?, range, direction)
+        let pack = pack_with(&*self.store, seq)?;
+        self.entries_of(&pack, |seq| range.contains(&seq), direction)
+    }
+
+    /// Those entries of `seqs`, which ascend or descend as `direction` says, that lie in one pack with the first of them.
+    pub(crate) fn entries_beside_first(
+        &self,
+        seqs: &[u64],
+        direction: Direction,
+    ) -> Result<Vec<SealedEntry>, LedgerError> {
+        let Some(first) = seqs.first() else {
+            return Ok(Vec::new());
+        };
+        let pack = pack_with(&*self.store, *first)?;
+        let in_pack = seqs
+            .iter()
+            .take_while(|seq| (pack.first_seq..pack.end_seq()).contains(seq))
+            .count();
+        let wanted = seqs.get(..in_pack).unwrap_or_default();
+        self.entries_of(&pack, |seq| wanted.contains(&seq), direction)
     }
 
     /// The first seq below `size` whose entry was recorded at `time` or later; `size` when there is none.
@@ -146,13 +165,13 @@ impl Reader {
     fn entries_of(
         &self,
         pack: &Pack,
-        range: Range<u64>,
+        wanted: impl Fn(u64) -> bool,
         direction: Direction,
     ) -> Result<Vec<SealedEntry>, LedgerError> {
         let erasable = erasable_parts(&*self.store, pack)?;
         let mut entries = Vec::new();
         for (index, header) in pack.headers().enumerate() {
-            if !range.contains(&header.seq) {
+            if !wanted(header.seq) {
                 continue;
             }
             let seq = header.seq;

@@ -168,12 +168,8 @@ impl<'a> Parser<'a> {
             at: value_at,
             problem,
         };
-        if field.kind == FieldKind::Label {
-            // `labels:KEY` asks for the key.
-            if comparator != ":" || value.0.len() > 1 {
-                return Err(fail(literal::not_comparable(field, comparator)));
-            }
-            let label = Comparison::Label(value.whole(), Box::new(Comparison::Present));
+        if let (FieldKind::Label, ":", [key]) = (field.kind, comparator, value.0.as_slice()) {
+            let label = Comparison::Label(key.clone(), Box::new(Comparison::Present));
             return self.test(at, Operand::Field(field), label);
         }
         let operand = Operand::Field(field);
