@@ -33,7 +33,7 @@ pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};
 pub use leaf::{INLINE_BYTES, LEAF_TERMS};
 pub use lookup::{Found, TermRange};
-pub use plan::Plan;
+pub use plan::{Bounds, Plan};
 pub use postings::CHUNK_OFFSETS;
 pub use ranges::Ranges;
 pub use reader::{Segment, SegmentError, Source};

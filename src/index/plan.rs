@@ -15,6 +15,18 @@ use super::{Field, FieldKind, Term, TermRange, Value};
 pub struct Plan {
     ranges: Vec<TermRange>,
     node: Node,
+    bounds: Bounds,
+}
+
+/// Where every match lies, as the filter says by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bounds {
+    /// Its seq is one of these.
+    pub seqs: Range<u64>,
+    /// It was recorded at this time or later, in nanoseconds since 1970.
+    pub recorded_from: Option<i64>,
+    /// It was recorded before this time.
+    pub recorded_before: Option<i64>,
 }
 
 /// The entries that a part of the filter leaves.
@@ -44,7 +56,22 @@ impl Plan {
     pub fn new(filter: &Filter) -> Self {
         let mut ranges = Vec::new();
         let node = plan(filter.expression(), &mut ranges);
-        Self { ranges, node }
+        let mut bounds = Bounds {
+            seqs: 0..u64::MAX,
+            recorded_from: None,
+            recorded_before: None,
+        };
+        bounds.narrow(filter.expression());
+        Self {
+            ranges,
+            node,
+            bounds,
+        }
+    }
+
+    /// Where every match lies.
+    pub fn bounds(&self) -> &Bounds {
+        &self.bounds
     }
 
     /// The ranges of terms whose lists it needs.
@@ -64,6 +91,55 @@ impl Plan {
     /// of its terms; `None` where that is not known.
     pub fn candidates(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Ranges {
         self.node.answer(lists, window).seqs
+    }
+}
+
+impl Bounds {
+    fn narrow(&mut self, expression: &Expression) {
+        match expression {
+            Expression::And(all) => {
+                for inner in all {
+                    self.narrow(inner);
+                }
+            }
+            Expression::Test(Test {
+                operand: Operand::Field(field),
+                comparison,
+            }) => match field.name {
+                "seq" => self.narrow_seqs(comparison),
+                "recorded_at" => self.narrow_times(comparison),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn narrow_seqs(&mut self, comparison: &Comparison) {
+        let (from, before) = match comparison {
+            Comparison::Equal(Literal::Number(seq)) => (*seq, seq.saturating_add(1)),
+            Comparison::Less(Literal::Number(seq)) => (0, *seq),
+            Comparison::LessOrEqual(Literal::Number(seq)) => (0, seq.saturating_add(1)),
+            Comparison::Greater(Literal::Number(seq)) => (seq.saturating_add(1), u64::MAX),
+            Comparison::GreaterOrEqual(Literal::Number(seq)) => (*seq, u64::MAX),
+            _ => return,
+        };
+        self.seqs = self.seqs.start.max(from)..self.seqs.end.min(before);
+    }
+
+    fn narrow_times(&mut self, comparison: &Comparison) {
+        let (from, before) = match comparison {
+            Comparison::Equal(Literal::Time(time)) => (Some(*time), Some(time.saturating_add(1))),
+            Comparison::Less(Literal::Time(time)) => (None, Some(*time)),
+            Comparison::LessOrEqual(Literal::Time(time)) => (None, Some(time.saturating_add(1))),
+            Comparison::Greater(Literal::Time(time))
+            | Comparison::GreaterOrEqual(Literal::Time(time)) => (Some(*time), None),
+            _ => return,
+        };
+        self.recorded_from = self.recorded_from.max(from);
+        self.recorded_before = match (self.recorded_before, before) {
+            (Some(known), Some(before)) => Some(known.min(before)),
+            (known, before) => known.or(before),
+        };
     }
 }
 

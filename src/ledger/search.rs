@@ -8,9 +8,9 @@ use super::error::LedgerError;
 use super::published::Published;
 use super::reader::SealedEntry;
 use super::segments::{Sealed, StoredSegment, unreadable};
-use crate::entry::{Tag, v1};
+use crate::entry::{Header, Tag, v1};
 use crate::index::filter::{Filter, Truth};
-use crate::index::{Facts, Found, Plan, Ranges, SegmentRecord};
+use crate::index::{Facts, Found, Plan, Ranges, SegmentId, SegmentRecord};
 use crate::merkle::{self, Hash};
 use crate::store::Direction;
 
@@ -81,8 +81,36 @@ pub struct PageProof {
     pub segments: Vec<(SegmentRecord, Vec<v1::TermProof>)>,
     /// For each run of consecutive entries, its proof in the tree of the answer's size.
     pub runs: Vec<Vec<Hash>>,
+    /// An entry recorded before the time that the filter begins with, with its inclusion; the one before the first possible.
+    pub earlier: Option<(Header, Vec<Hash>)>,
+    /// The first entry recorded at the time that the filter ends with or later.
+    pub later: Option<(Header, Vec<Hash>)>,
     /// When the answer is for an older size: its root, and that the newest tree continues it.
     pub older: Option<(Hash, Vec<Hash>)>,
+}
+
+/// What the pages of one answer have in common.
+struct Basis<'a> {
+    search: &'a Search<'a>,
+    plan: Plan,
+    sealed: Arc<Sealed>,
+    published: Arc<Published>,
+    /// The seqs of the entries that were recorded at a time that the filter allows.
+    times: Range<u64>,
+}
+
+impl Basis<'_> {
+    /// The seqs of a window where the filter and time allow matches.
+    fn possible(&self, window: &Range<u64>) -> Range<u64> {
+        let seqs = &self.plan.bounds().seqs;
+        let start = self
+            .times
+            .start
+            .max(seqs.start)
+            .clamp(window.start, window.end);
+        let end = self.times.end.min(seqs.end).clamp(start, window.end);
+        start..end
+    }
 }
 
 impl Ledger {
@@ -98,13 +126,18 @@ impl Ledger {
                 size: published.size(),
             });
         }
-        let range = search.range.start.min(search.size)..search.range.end.min(search.size);
         let plan = Plan::new(search.filter);
+        let times = self.times(&plan, search.size)?;
+        let basis = Basis {
+            search,
+            plan,
+            sealed,
+            published,
+            times,
+        };
         let mut answer = Answer {
             ledger: self,
-            search,
-            plan: &plan,
-            sealed: &sealed,
+            basis: &basis,
             shown: Ranges::new(),
             entries: Vec::new(),
             matches: 0,
@@ -112,6 +145,7 @@ impl Ledger {
             runs: 0,
             cost: Cost::default(),
         };
+        let range = search.range.start.min(search.size)..search.range.end.min(search.size);
         let window = answer.walk(&range)?;
         let Answer {
             shown,
@@ -121,12 +155,12 @@ impl Ledger {
         } = answer;
         let proof = if search.prove {
             entries.sort_unstable_by_key(|entry| entry.header.seq);
-            Some(self.prove_page(search, &plan, &sealed, &published, &window, &shown)?)
+            Some(self.prove_page(&basis, &window, &shown)?)
         } else {
             None
         };
         Ok(Page {
-            published,
+            published: basis.published,
             window,
             entries,
             proof,
@@ -134,32 +168,70 @@ impl Ledger {
         })
     }
 
+    /// The seqs of the entries that were recorded at a time that the filter allows: time never goes back.
+    fn times(&self, plan: &Plan, size: u64) -> Result<Range<u64>, LedgerError> {
+        let bounds = plan.bounds();
+        let first_at = |time: Option<i64>, open| match time.map(u64::try_from) {
+            Some(Ok(time)) => self.reader.first_recorded_at(time, size),
+            Some(Err(_)) => Ok(0),
+            None => Ok(open),
+        };
+        Ok(first_at(bounds.recorded_from, 0)?..first_at(bounds.recorded_before, size)?)
+    }
+
     fn prove_page(
         &self,
-        search: &Search<'_>,
-        plan: &Plan,
-        sealed: &Sealed,
-        published: &Published,
+        basis: &Basis<'_>,
         window: &Range<u64>,
         shown: &Ranges,
     ) -> Result<PageProof, LedgerError> {
-        let newest = published.size();
+        let (size, newest) = (basis.search.size, basis.published.size());
+        let sealed = &*basis.sealed;
         let seal = match sealed.seal {
             Some(seq) => Some((self.reader.entry(seq)?, self.prove_inclusion(seq, newest)?)),
             None => None,
         };
-        let cover = sealed.levels.cover(window);
+        let window = basis.possible(window);
+        let cover = sealed.levels.cover(&window);
         let mut segments = Vec::with_capacity(cover.len());
         for id in &cover {
             let segment = open_segment(sealed, *id)?;
-            let proofs = prove_ranges(segment, plan, window)?;
-            segments.push((*segment.record(), proofs));
+            segments.push((
+                *segment.record(),
+                prove_ranges(segment, &basis.plan, &window)?,
+            ));
         }
-        let mut levels = Vec::new();
-        let mut by_level: Vec<u8> = cover.iter().map(|id| id.level).collect();
-        by_level.sort_unstable();
-        by_level.dedup();
-        for level in by_level {
+        let earlier = basis.times.start.checked_sub(1);
+        let later = Some(basis.times.end).filter(|seq| *seq < size);
+        let runs = shown
+            .runs()
+            .iter()
+            .map(|run| self.prove_range(run.clone(), size));
+        Ok(PageProof {
+            seal,
+            levels: self.prove_levels(sealed, &cover)?,
+            segments,
+            runs: runs.collect::<Result<_, _>>()?,
+            earlier: earlier.map(|seq| self.prove_bound(seq, size)).transpose()?,
+            later: later.map(|seq| self.prove_bound(seq, size)).transpose()?,
+            older: if size == newest {
+                None
+            } else {
+                Some(self.prove_older(size, newest)?)
+            },
+        })
+    }
+
+    /// Proves the records of a cover, level by level.
+    fn prove_levels(
+        &self,
+        sealed: &Sealed,
+        cover: &[SegmentId],
+    ) -> Result<Vec<(u8, Vec<Hash>)>, LedgerError> {
+        let mut levels: Vec<u8> = cover.iter().map(|id| id.level).collect();
+        levels.sort_unstable();
+        levels.dedup();
+        let prove = |level: u8| {
             let mut numbers = cover
                 .iter()
                 .filter(|id| id.level == level)
@@ -167,39 +239,39 @@ impl Ledger {
             let first = numbers.next().unwrap_or_default();
             let behind = numbers.next_back().unwrap_or(first).saturating_add(1);
             let of_level = sealed.levels.segments(level);
-            levels.push((
+            Ok((
                 level,
                 self.segments
                     .prove_records(level, first..behind, of_level)?,
-            ));
-        }
-        let runs = shown
-            .runs()
-            .iter()
-            .map(|run| self.prove_range(run.clone(), search.size));
-        let older = if search.size == newest {
-            None
-        } else {
-            let root = merkle::root_at(self.reader.tree(), search.size)
-                .map_err(|error| super::open::prove_error(error, search.size))?;
-            Some((root, self.prove_consistency(search.size, newest)?))
+            ))
         };
-        Ok(PageProof {
-            seal,
-            levels,
-            segments,
-            runs: runs.collect::<Result<_, _>>()?,
-            older,
-        })
+        levels.into_iter().map(prove).collect()
+    }
+
+    /// The header of an entry, and that it is in the tree of `size` entries.
+    fn prove_bound(&self, seq: u64, size: u64) -> Result<(Header, Vec<Hash>), LedgerError> {
+        Ok((
+            self.reader.entry(seq)?.header,
+            self.prove_inclusion(seq, size)?,
+        ))
+    }
+
+    /// The root of an older tree, and that the newest continues it.
+    fn prove_older(&self, size: u64, newest: u64) -> Result<(Hash, Vec<Hash>), LedgerError> {
+        let root = merkle::root_at(self.reader.tree(), size)
+            .map_err(|error| super::open::prove_error(error, size))?;
+        if size == 0 {
+            // Every tree continues the empty one.
+            return Ok((root, Vec::new()));
+        }
+        Ok((root, self.prove_consistency(size, newest)?))
     }
 }
 
 /// A page while it grows.
 struct Answer<'a> {
     ledger: &'a Ledger,
-    search: &'a Search<'a>,
-    plan: &'a Plan,
-    sealed: &'a Sealed,
+    basis: &'a Basis<'a>,
     /// The candidates so far.
     shown: Ranges,
     entries: Vec<SealedEntry>,
@@ -212,8 +284,8 @@ struct Answer<'a> {
 impl Answer<'_> {
     /// Goes through the range until the page is full. Returns the seqs that it answers for.
     fn walk(&mut self, range: &Range<u64>) -> Result<Range<u64>, LedgerError> {
-        let mut pieces = self.pieces(range);
-        if self.search.direction == Direction::Reverse {
+        let mut pieces = self.pieces(&self.basis.possible(range));
+        if self.basis.search.direction == Direction::Reverse {
             pieces.reverse();
         }
         for (segment, piece) in pieces {
@@ -224,8 +296,8 @@ impl Answer<'_> {
             if let Some(last) = self.take(&candidates)? {
                 return Ok(self.answered(range, last));
             }
-            if self.search.prove && self.runs >= MAX_PROVED_RUNS {
-                let last = match self.search.direction {
+            if self.basis.search.prove && self.runs >= MAX_PROVED_RUNS {
+                let last = match self.basis.search.direction {
                     Direction::Forward => piece.end.saturating_sub(1),
                     Direction::Reverse => piece.start,
                 };
@@ -237,7 +309,7 @@ impl Answer<'_> {
 
     /// The range as far as the seq `last`.
     fn answered(&self, range: &Range<u64>, last: u64) -> Range<u64> {
-        match self.search.direction {
+        match self.basis.search.direction {
             Direction::Forward => range.start..last.saturating_add(1),
             Direction::Reverse => last..range.end,
         }
@@ -247,9 +319,9 @@ impl Answer<'_> {
     fn pieces(&self, range: &Range<u64>) -> Vec<(Option<Arc<StoredSegment>>, Range<u64>)> {
         let mut pieces = Vec::new();
         let mut next = range.start;
-        for id in self.sealed.levels.cover(range) {
+        for id in self.basis.sealed.levels.cover(range) {
             let seqs = id.seqs();
-            let segment = self.sealed.segments.get(&id);
+            let segment = self.basis.sealed.segments.get(&id);
             while next < seqs.end.min(range.end) {
                 let end = next.saturating_add(PIECE).min(seqs.end).min(range.end);
                 pieces.push((segment.cloned(), next..end));
@@ -268,9 +340,9 @@ impl Answer<'_> {
         segment: &StoredSegment,
         piece: &Range<u64>,
     ) -> Result<Ranges, LedgerError> {
-        let mut lists = Vec::with_capacity(self.plan.ranges().len());
-        let worth = worth_reading(segment, self.plan)?;
-        for (range, found) in self.plan.ranges().iter().zip(worth) {
+        let mut lists = Vec::with_capacity(self.basis.plan.ranges().len());
+        let worth = worth_reading(segment, &self.basis.plan)?;
+        for (range, found) in self.basis.plan.ranges().iter().zip(worth) {
             let list = match found {
                 Some(found) => Some(segment.postings(&found, range, piece).map_err(unreadable)?),
                 None => None,
@@ -280,13 +352,13 @@ impl Answer<'_> {
         }
         self.cost.segments += 1;
         self.cost.ranges += lists.len() as u64;
-        Ok(self.plan.candidates(&lists, piece))
+        Ok(self.basis.plan.candidates(&lists, piece))
     }
 
     /// Reads candidates and keeps those that match, or all when they are to be proved. Returns the last seq that was
     /// looked at if the page is full.
     fn take(&mut self, candidates: &Ranges) -> Result<Option<u64>, LedgerError> {
-        let direction = self.search.direction;
+        let direction = self.basis.search.direction;
         let mut seqs: Box<dyn Iterator<Item = u64>> = match direction {
             Direction::Forward => Box::new(candidates.iter()),
             Direction::Reverse => Box::new(candidates.iter().rev()),
@@ -313,19 +385,19 @@ impl Answer<'_> {
     /// Takes one candidate. Whether the page is full with it.
     fn take_entry(&mut self, entry: SealedEntry) -> Result<bool, LedgerError> {
         let facts = entry.facts()?;
-        let truth = self.search.filter.evaluate(&facts);
+        let truth = self.basis.search.filter.evaluate(&facts);
         self.cost.entries += 1;
         self.matches += usize::from(truth == Truth::True);
         // One of which it cannot be told is for the reader to see.
-        if self.search.prove || truth != Truth::False {
+        if self.basis.search.prove || truth != Truth::False {
             let seq = entry.header.seq;
             self.shown.insert(seq..seq.saturating_add(1));
             self.bytes += entry.len();
             self.entries.push(entry);
         }
-        Ok(self.matches >= self.search.limit
+        Ok(self.matches >= self.basis.search.limit
             || self.bytes >= MAX_PAGE_BYTES
-            || (!self.search.prove && self.cost.entries >= MAX_EXAMINED))
+            || (!self.basis.search.prove && self.cost.entries >= MAX_EXAMINED))
     }
 }
 
@@ -349,14 +421,11 @@ impl SealedEntry {
             Tag::Detail,
         ];
         let parts = tags.iter().filter_map(|tag| self.body.disclosed(*tag));
-        crate::entry::Header::LEN + parts.map(|bytes| bytes.len() + 40).sum::<usize>()
+        Header::LEN + parts.map(|bytes| bytes.len() + 40).sum::<usize>()
     }
 }
 
-fn open_segment(
-    sealed: &Sealed,
-    id: crate::index::SegmentId,
-) -> Result<&StoredSegment, LedgerError> {
+fn open_segment(sealed: &Sealed, id: SegmentId) -> Result<&StoredSegment, LedgerError> {
     let segment = sealed.segments.get(&id).map(Arc::as_ref);
     segment.ok_or_else(|| LedgerError::Stopped(format!("{id:?} of the search index is not open")))
 }

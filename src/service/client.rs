@@ -1,6 +1,7 @@
-//! The client's side of the protocol: the stub of `graven.v1.LedgerService`, with typed messages.
+//! The client's side of the protocol: the stubs of the services, with typed messages.
 #![allow(clippy::all, clippy::pedantic, missing_docs, unreachable_pub)]
 
 include!(concat!(env!("OUT_DIR"), "/client/graven.v1.rs"));
 
 pub use ledger_service_client::LedgerServiceClient;
+pub use query_service_client::QueryServiceClient;

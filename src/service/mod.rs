@@ -9,6 +9,7 @@ pub mod client;
 mod closing;
 pub mod identity;
 mod limits;
+mod query;
 mod read;
 mod receipt;
 mod rpc;
@@ -29,8 +30,9 @@ pub use identity::{Authentication, Token, TokenError};
 use crate::ledger::Ledger;
 use closing::Close;
 use identity::Authenticator;
-use rpc::Rpc;
+use rpc::{Query, Rpc};
 use wire::ledger_service_server::LedgerServiceServer;
+use wire::query_service_server::QueryServiceServer;
 
 /// Certificates in PEM.
 #[derive(Clone)]
@@ -67,6 +69,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<LedgerServiceServer<Rpc>>().await;
+    health.set_serving::<QueryServiceServer<Query>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
         .build_v1()?;
@@ -74,7 +77,11 @@ pub async fn serve(
     let service = LedgerServiceServer::new(Rpc::new(Arc::clone(&ledger), closing))
         .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
-    let service = InterceptedService::new(service, Authenticator::new(authentication));
+    let query = QueryServiceServer::new(Query::new(Arc::clone(&ledger)))
+        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    let authenticator = Authenticator::new(authentication);
+    let query = InterceptedService::new(query, authenticator.clone());
+    let service = InterceptedService::new(service, authenticator);
 
     let mut server = Server::builder();
     if let Some(tls) = tls {
@@ -99,6 +106,7 @@ pub async fn serve(
         .add_service(health_service)
         .add_service(reflection)
         .add_service(service)
+        .add_service(query)
         .serve_with_incoming_shutdown(incoming, signal)
         .await?;
     match ended.await {

@@ -8,8 +8,9 @@ use tonic::{Request, Response, Status, Streaming};
 use super::closing::Closing;
 use super::identity::Caller;
 use super::wire::ledger_service_server::LedgerService;
+use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
-use super::{append, read};
+use super::{append, query, read};
 use crate::entry::v1;
 use crate::ledger::Ledger;
 
@@ -22,6 +23,28 @@ pub(super) struct Rpc {
 impl Rpc {
     pub(super) fn new(ledger: Arc<Ledger>, closing: Closing) -> Self {
         Self { ledger, closing }
+    }
+}
+
+/// The handlers of `graven.v1.QueryService`.
+pub(super) struct Query {
+    ledger: Arc<Ledger>,
+}
+
+impl Query {
+    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
+        Self { ledger }
+    }
+}
+
+#[tonic::async_trait]
+impl QueryService for Query {
+    async fn search(
+        &self,
+        request: Request<v1::SearchRequest>,
+    ) -> Result<Response<v1::SearchResponse>, Status> {
+        caller(&request)?;
+        query::search(&self.ledger, request.into_inner()).await
     }
 }
 

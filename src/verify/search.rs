@@ -15,7 +15,7 @@ use crate::entry::wire::{Malformed, read_entry, read_hash, read_hashes};
 use crate::entry::{Header, Kind, v1};
 use crate::index::filter::{Filter, Truth};
 use crate::index::{Facts, Levels, Plan, Ranges, SegmentId, SegmentRecord, check_terms};
-use crate::merkle::{Hash, verify_consistency, verify_inclusion, verify_range};
+use crate::merkle::{Hash, empty_root, verify_consistency, verify_inclusion, verify_range};
 use crate::note::{Checkpoint, VerifierKey};
 
 /// What was asked, and what is trusted.
@@ -72,9 +72,13 @@ pub fn verify_page(
     let tree = Tree::check(question, page, proof)?;
     let window = check_window(question, page, tree.size)?;
     let seal = check_seal(question, &tree, proof)?;
+    let plan = Plan::new(question.filter);
+    let bounds = check_bounds(&plan, &tree, proof)?;
+    let start = window.start.max(bounds.start).min(window.end);
+    let possible = start..window.end.min(bounds.end).max(start);
     let candidates = match &seal {
-        Some(seal) => seal.candidates(question.filter, &window, proof)?,
-        None if proof.segments.is_empty() && proof.levels.is_empty() => window.clone().into(),
+        Some(seal) => seal.candidates(&plan, &possible, proof)?,
+        None if proof.segments.is_empty() && proof.levels.is_empty() => possible.into(),
         None => return Err(wrong("no segments without a seal", "some")),
     };
     let shown = check_entries(question, &tree, page, proof, &candidates)?;
@@ -138,6 +142,13 @@ impl Tree {
             });
         }
         let root = read_hash(&proof.root)?;
+        if size == 0 && root == empty_root() {
+            return Ok(Self {
+                checkpoint,
+                size,
+                root,
+            });
+        }
         let hashes = read_hashes(&proof.consistency)?;
         verify_consistency(size, newest, &hashes, &root, checkpoint.root()).map_err(|error| {
             Finding::of(
@@ -176,6 +187,52 @@ fn check_window(
         expected,
         format!("{} to {}", window.start, window.end),
     ))
+}
+
+/// The seqs outside of which nothing can match, by the filter's own bounds and by what is proved about time.
+fn check_bounds(plan: &Plan, tree: &Tree, proof: &v1::SearchProof) -> Result<Range<u64>, Finding> {
+    let bounds = plan.bounds();
+    let mut seqs = bounds.seqs.clone();
+    if let Some(earlier) = &proof.earlier {
+        let (seq, recorded_at) = check_bound(tree, earlier)?;
+        if bounds
+            .recorded_from
+            .is_none_or(|from| recorded_at >= i128::from(from))
+        {
+            let expected = "an entry recorded before the time asked about";
+            return Err(Finding::at(seq, Check::Time, expected, "a later one"));
+        }
+        seqs.start = seqs.start.max(seq.saturating_add(1));
+    }
+    if let Some(later) = &proof.later {
+        let (seq, recorded_at) = check_bound(tree, later)?;
+        if bounds
+            .recorded_before
+            .is_none_or(|before| recorded_at < i128::from(before))
+        {
+            let expected = "an entry recorded after the time asked about";
+            return Err(Finding::at(seq, Check::Time, expected, "an earlier one"));
+        }
+        seqs.end = seqs.end.min(seq);
+    }
+    Ok(seqs)
+}
+
+/// The seq of an entry of the tree, and when it was recorded.
+fn check_bound(tree: &Tree, proof: &v1::BoundProof) -> Result<(u64, i128), Finding> {
+    let header = Header::decode(&proof.header)
+        .map_err(|error| Finding::of(Check::Header, "a header", error.to_string()))?;
+    let hashes = read_hashes(&proof.inclusion)?;
+    let leaf = header.leaf_hash();
+    verify_inclusion(header.seq, tree.size, &leaf, &hashes, &tree.root).map_err(|error| {
+        Finding::at(
+            header.seq,
+            Check::Root,
+            "an entry of the tree",
+            error.to_string(),
+        )
+    })?;
+    Ok((header.seq, i128::from(header.recorded_at)))
 }
 
 /// A seal that is in the tree.
@@ -224,15 +281,14 @@ impl Seal {
     /// The entries of the window that can match: what the segments leave, and all behind them.
     fn candidates(
         &self,
-        filter: &Filter,
+        plan: &Plan,
         window: &Range<u64>,
         proof: &v1::SearchProof,
     ) -> Result<Ranges, Finding> {
-        let plan = Plan::new(filter);
         let records = self.check_records(window, proof)?;
         let mut candidates = Ranges::new();
         for (record, segment) in records.iter().zip(&proof.segments) {
-            let lists = check_lists(&plan, record, segment, window)?;
+            let lists = check_lists(plan, record, segment, window)?;
             let seqs = record.id.seqs();
             let part = seqs.start.max(window.start)..seqs.end.min(window.end);
             candidates = candidates.union(&plan.candidates(&lists, &part));

@@ -61,6 +61,8 @@ mod note_signed;
 #[cfg(feature = "server")]
 mod service_append;
 #[cfg(feature = "server")]
+mod service_query;
+#[cfg(feature = "server")]
 mod service_read;
 #[cfg(feature = "server")]
 mod service_support;
