@@ -25,7 +25,7 @@ pub(super) fn hashes(bytes: &[u8]) -> Result<Vec<Hash>, Failure> {
 
 /// The genesis descriptor of an answer.
 pub(super) fn genesis(encoded: &[u8]) -> Result<Genesis, Failure> {
-    Genesis::decode(encoded).map_err(|invalid| malformed(&invalid.to_string()))
+    Genesis::decode(encoded).map_err(|invalid| malformed(&format!("genesis: {invalid}")))
 }
 
 /// The server sent something that no ledger sends.

@@ -11,7 +11,7 @@ use tonic::{Request, Status};
 
 use super::arguments::Connection;
 use super::failure::Failure;
-use crate::service::client::LedgerServiceClient;
+use crate::service::client::{LedgerServiceClient, QueryServiceClient};
 
 /// A client that sends its token along.
 pub(super) type Client = LedgerServiceClient<InterceptedService<Channel, WithToken>>;
@@ -35,8 +35,29 @@ impl Interceptor for WithToken {
     }
 }
 
+/// A client for questions, likewise.
+pub(super) type QueryClient = QueryServiceClient<InterceptedService<Channel, WithToken>>;
+
 /// Connects to the server that `connection` names.
 pub(super) async fn connect(connection: &Connection) -> Result<Client, Failure> {
+    Ok(connect_to_ask(connection).await?.0)
+}
+
+/// The same, with a client for questions.
+pub(super) async fn connect_to_ask(
+    connection: &Connection,
+) -> Result<(Client, QueryClient), Failure> {
+    let channel = channel(connection).await?;
+    let token = WithToken(token(connection)?);
+    let client = LedgerServiceClient::with_interceptor(channel.clone(), token.clone());
+    let query = QueryServiceClient::with_interceptor(channel, token);
+    Ok((
+        client.max_decoding_message_size(MAX_ANSWER_BYTES),
+        query.max_decoding_message_size(MAX_ANSWER_BYTES),
+    ))
+}
+
+async fn channel(connection: &Connection) -> Result<Channel, Failure> {
     let url = connection.url().ok_or_else(|| {
         Failure::usage("which server? give its address with --server or GRAVEN_SERVER")
     })?;
@@ -48,14 +69,10 @@ pub(super) async fn connect(connection: &Connection) -> Result<Client, Failure> 
     if url.starts_with("https://") {
         endpoint = endpoint.tls_config(tls(connection)?).map_err(bad_url)?;
     }
-    let channel = endpoint.connect().await.map_err(|error| {
+    endpoint.connect().await.map_err(|error| {
         let cause = innermost(&error);
         Failure::unreached(format!("{url} cannot be reached: {cause}"))
-    })?;
-    Ok(
-        LedgerServiceClient::with_interceptor(channel, WithToken(token(connection)?))
-            .max_decoding_message_size(MAX_ANSWER_BYTES),
-    )
+    })
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

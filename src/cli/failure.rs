@@ -1,7 +1,7 @@
 //! How a command ends when it does not end well.
 //!
 //! Exit codes, everywhere: 0 done · 2 wrong usage · 3 tampered or damaged · 4 server not reached · 5 could not check ·
-//! 1 anything else.
+//! 6 some entries could not be judged · 1 anything else, or no match where that was asked about.
 
 use std::io;
 use std::process::ExitCode;
@@ -18,6 +18,8 @@ use crate::store::StoreError;
 pub(super) struct Failure {
     code: u8,
     message: String,
+    /// Lines that show the place, safe to print.
+    place: Option<String>,
 }
 
 impl Failure {
@@ -26,6 +28,7 @@ impl Failure {
         Self {
             code: 1,
             message: message.into(),
+            place: None,
         }
     }
 
@@ -34,6 +37,7 @@ impl Failure {
         Self {
             code: 2,
             message: message.into(),
+            place: None,
         }
     }
 
@@ -42,6 +46,7 @@ impl Failure {
         Self {
             code: 3,
             message: message.into(),
+            place: None,
         }
     }
 
@@ -50,6 +55,7 @@ impl Failure {
         Self {
             code: 4,
             message: message.into(),
+            place: None,
         }
     }
 
@@ -58,12 +64,21 @@ impl Failure {
         Self {
             code: 5,
             message: message.into(),
+            place: None,
         }
     }
 
     /// A file cannot be read or written.
     pub(super) fn file(what: &str, path: &std::path::Path, error: &io::Error) -> Self {
         Self::other(format!("{what} {}: {error}", path.display()))
+    }
+
+    /// The same, with lines that show the place. They must be safe to print.
+    pub(super) fn at_place(self, place: String) -> Self {
+        Self {
+            place: Some(place),
+            ..self
+        }
     }
 
     /// The same, about a line of the input.
@@ -78,6 +93,9 @@ impl Failure {
     pub(super) fn report(self) -> ExitCode {
         if self.code != 0 {
             anstream::eprintln!("graven: {}", escape(&self.message));
+            if let Some(place) = &self.place {
+                anstream::eprintln!("{place}");
+            }
         }
         ExitCode::from(self.code)
     }
@@ -90,6 +108,7 @@ impl From<io::Error> for Failure {
             io::ErrorKind::BrokenPipe => Self {
                 code: 0,
                 message: String::new(),
+                place: None,
             },
             _ => Self::other(format!("writing the output: {error}")),
         }

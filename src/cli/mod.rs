@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. The format never depends on a terminal; colour and
 //! width may. Exit codes are those of [`failure`].
 
+mod answer;
 mod append;
 mod arguments;
 mod bodies;
@@ -62,8 +63,8 @@ enum Command {
     Append(Box<append::Arguments>),
     /// Show one entry
     Show(show::Arguments),
-    /// List entries by seq and time
-    Log(log::Arguments),
+    /// List the entries that match a filter, and prove that none is missing
+    Log(Box<log::Arguments>),
     /// Follow entries as they are sealed
     Tail(tail::Arguments),
     /// Write one entry's evidence to a file

@@ -6,11 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::arguments::{Connection, Global, Pinned};
-use super::bodies::{hashes, malformed, receive};
+use super::bodies::{self, hashes, malformed, receive};
 use super::connect::{Client, connect};
 use super::failure::Failure;
 use super::files::write_new;
-use crate::entry::genesis::Genesis;
 use crate::entry::{Tag, v1};
 use crate::note::{Checkpoint, Note, TlogProof};
 use crate::verify::{Evidence, FirstEntry, Verdict};
@@ -77,8 +76,7 @@ async fn gather(client: &mut Client, seq: u64) -> Result<Evidence, Failure> {
         .get_genesis(v1::GetGenesisRequest {})
         .await?
         .into_inner();
-    let descriptor = Genesis::decode(&genesis.descriptor)
-        .map_err(|invalid| malformed(&format!("genesis: {invalid}")))?;
+    let descriptor = bodies::genesis(&genesis.descriptor)?;
     let note = Note::parse(&answer.checkpoint).map_err(|error| malformed(&error.to_string()))?;
     let checkpoint =
         Checkpoint::parse(note.text()).map_err(|error| malformed(&error.to_string()))?;

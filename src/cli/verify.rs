@@ -9,12 +9,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio_stream::StreamExt;
 
 use super::arguments::{Connection, Global, Pinned};
-use super::bodies::{Received, malformed, receive};
+use super::bodies::{self, Received, receive};
 use super::connect::connect;
 use super::failure::Failure;
 use super::init::home;
 use super::render::escape;
-use crate::entry::genesis::Genesis;
 use crate::entry::{Tag, v1};
 use crate::ledger::{LedgerError, audit_directory, in_parallel};
 use crate::note::VerifierKey;
@@ -164,8 +163,7 @@ async fn server(
         .get_genesis(v1::GetGenesisRequest {})
         .await?
         .into_inner();
-    let genesis = Genesis::decode(&genesis.descriptor)
-        .map_err(|invalid| malformed(&format!("genesis: {invalid}")))?;
+    let genesis = bodies::genesis(&genesis.descriptor)?;
     let mut audit = Audit::new(&genesis, pinned, minimum);
     let mut answers = client
         .list_entries(v1::ListEntriesRequest::default())

@@ -48,7 +48,7 @@ fn event(random: &mut Random, number: u64) -> v1::Event {
         }),
         what: Some(v1::What {
             action: pick(random, &["file.update", "file.delete", "job.cancel"]).into(),
-            outcome: (random.below(4) as i32).into(),
+            outcome: random.below(4) as i32,
             targets: vec![target],
             run: (random.below(2) == 0).then(|| v1::Run {
                 id: format!("run-{}", random.below(9)),

@@ -1,0 +1,303 @@
+//! Questions to a server, and what its answers are worth.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::arguments::{Connection, Global, Pinned};
+use super::bodies::{genesis, malformed, receive};
+use super::connect::{QueryClient, connect_to_ask};
+use super::failure::Failure;
+use crate::entry::body::Body;
+use crate::entry::genesis::Genesis;
+use crate::entry::{Header, v1};
+use crate::index::filter::Filter;
+use crate::index::{Plan, Term, TermRange};
+use crate::note::VerifierKey;
+use crate::verify::{Question, verify_page};
+
+/// The most matches of a page.
+pub(super) const MAX_PAGE_SIZE: u64 = 1_000;
+
+/// What is asked.
+pub(super) struct Ask {
+    pub(super) filter: Filter,
+    /// The seqs asked about.
+    pub(super) range: Range<u64>,
+    pub(super) descending: bool,
+    /// The tree size at which to answer; the newest if it is none.
+    pub(super) size: Option<u64>,
+    /// Whether to ask for proofs.
+    pub(super) prove: bool,
+    /// The most matches of a page.
+    pub(super) page_size: u64,
+}
+
+/// An answer, page by page.
+pub(super) struct Answer {
+    query: QueryClient,
+    genesis: Genesis,
+    key: VerifierKey,
+    pinned: bool,
+    ask: Ask,
+    token: String,
+    /// What is not answered yet.
+    open: Range<u64>,
+    ready: VecDeque<(Header, Body)>,
+    worth: Worth,
+}
+
+/// What an answer is worth.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Worth {
+    /// The tree size at which it was answered; none before the first page.
+    pub(super) size: Option<u64>,
+    /// The seqs that were answered for.
+    pub(super) answered: Option<Range<u64>>,
+    /// The last seal relied on, and the seq behind the last entry that its index covers.
+    seal: Option<(u64, u64)>,
+    /// Entries of which it cannot be told whether they match.
+    pub(super) unknown: Vec<u64>,
+    /// What the server read.
+    pub(super) cost: v1::SearchCost,
+}
+
+impl Answer {
+    /// Connects, and asks nothing yet.
+    pub(super) async fn open(
+        connection: &Connection,
+        pinned: &Pinned,
+        ask: Ask,
+    ) -> Result<Self, Failure> {
+        let pinned = pinned.key()?;
+        let (mut client, query) = connect_to_ask(connection).await?;
+        let answer = client
+            .get_genesis(v1::GetGenesisRequest {})
+            .await?
+            .into_inner();
+        let genesis = genesis(&answer.descriptor)?;
+        let key = pinned
+            .clone()
+            .unwrap_or_else(|| genesis.verifier_key().clone());
+        Ok(Self {
+            query,
+            genesis,
+            key,
+            pinned: pinned.is_some(),
+            open: ask.range.clone(),
+            ask,
+            token: String::new(),
+            ready: VecDeque::new(),
+            worth: Worth::default(),
+        })
+    }
+
+    /// The next match, if there is one.
+    pub(super) async fn next(&mut self) -> Result<Option<(Header, Body)>, Failure> {
+        while self.ready.is_empty() && !self.is_answered() {
+            self.next_page().await?;
+        }
+        Ok(self.ready.pop_front())
+    }
+
+    /// What the answer is worth so far.
+    pub(super) fn worth(&self) -> &Worth {
+        &self.worth
+    }
+
+    fn is_answered(&self) -> bool {
+        self.worth
+            .size
+            .is_some_and(|size| self.open.start >= self.open.end.min(size))
+    }
+
+    async fn next_page(&mut self) -> Result<(), Failure> {
+        let order = if self.ask.descending {
+            v1::Order::Descending
+        } else {
+            v1::Order::Ascending
+        };
+        let end = self.ask.range.end;
+        let request = v1::SearchRequest {
+            filter: self.ask.filter.to_string(),
+            order: order.into(),
+            page_size: u32::try_from(self.ask.page_size).unwrap_or(u32::MAX),
+            page_token: std::mem::take(&mut self.token),
+            size: self.ask.size.unwrap_or(0),
+            start: self.ask.range.start,
+            end: if end == u64::MAX { 0 } else { end },
+            prove: self.ask.prove,
+        };
+        let page = self.query.search(request).await?.into_inner();
+        let window = if self.ask.prove {
+            self.take_proved(&page)?
+        } else {
+            self.take_plain(&page)?
+        };
+        // The pages of an answer are of one size.
+        self.ask.size = Some(page.size);
+        self.worth.size = Some(page.size);
+        self.token = page.next_page_token;
+        if let Some(cost) = page.cost {
+            self.worth.cost.segments += cost.segments;
+            self.worth.cost.ranges += cost.ranges;
+            self.worth.cost.entries += cost.entries;
+        }
+        let answered = self.worth.answered.get_or_insert_with(|| window.clone());
+        answered.start = answered.start.min(window.start);
+        answered.end = answered.end.max(window.end);
+        if self.ask.descending {
+            self.open.end = window.start;
+        } else {
+            self.open.start = window.end;
+        }
+        if self.token.is_empty() && !self.is_answered() {
+            return Err(malformed("it ends before the question does"));
+        }
+        Ok(())
+    }
+
+    fn take_proved(&mut self, page: &v1::SearchResponse) -> Result<Range<u64>, Failure> {
+        let question = Question {
+            genesis: &self.genesis,
+            key: &self.key,
+            filter: &self.ask.filter,
+            descending: self.ask.descending,
+            open: self.open.clone(),
+            size: self.ask.size,
+        };
+        let proved = verify_page(&question, page).map_err(|finding| {
+            Failure::tampered(format!(
+                "the answer is not proved to be complete: {finding}"
+            ))
+        })?;
+        self.worth.unknown.extend(proved.unknown);
+        self.worth.seal = proved.seal;
+        self.ready.extend(proved.matches);
+        if self.ask.descending {
+            self.ready.make_contiguous().reverse();
+        }
+        Ok(proved.window)
+    }
+
+    fn take_plain(&mut self, page: &v1::SearchResponse) -> Result<Range<u64>, Failure> {
+        for entry in &page.entries {
+            let received = receive(entry)?;
+            self.ready.push_back((received.header, received.body));
+        }
+        let window = page.start..page.end;
+        let moves = if self.ask.descending {
+            window.start < self.open.end
+        } else {
+            window.end > self.open.start
+        };
+        if moves || page.next_page_token.is_empty() {
+            Ok(window)
+        } else {
+            Err(malformed("a page answers for nothing"))
+        }
+    }
+
+    /// Says on standard error what the answer is worth.
+    pub(super) fn say(&self, global: &Global, shown: u64) {
+        let worth = &self.worth;
+        let (Some(size), Some(answered)) = (worth.size, &worth.answered) else {
+            return;
+        };
+        let entries = match shown {
+            1 => "1 entry".to_owned(),
+            shown => format!("{shown} entries"),
+        };
+        let about = if *answered == (0..size) {
+            format!("of all {size}")
+        } else {
+            format!(
+                "of those from {} to before {}",
+                answered.start, answered.end
+            )
+        };
+        let strength = if self.ask.prove {
+            self.strength(answered)
+        } else {
+            "not proved to be all".to_owned()
+        };
+        global.say(&format!("{entries} {about}: {strength}"));
+        if self.ask.prove && !self.pinned {
+            global.say("under the key that the server itself gave: pin the right one with --key");
+        }
+        if !worth.unknown.is_empty() {
+            let seqs: Vec<String> = worth.unknown.iter().map(u64::to_string).collect();
+            let seqs = seqs.join(", ");
+            global.say(&format!(
+                "cannot be told, since parts are withheld or erased: {seqs}"
+            ));
+        }
+    }
+
+    fn strength(&self, answered: &Range<u64>) -> String {
+        let size = self.worth.size.unwrap_or(0);
+        match self.worth.seal {
+            Some((seal, covered)) if answered.start < covered => {
+                let rest = answered.end.saturating_sub(covered.max(answered.start));
+                let rest = match rest {
+                    0 => String::new(),
+                    rest => format!(", {rest} checked one by one"),
+                };
+                format!("complete to checkpoint {size} (sealed by entry {seal}{rest})")
+            }
+            _ => format!("complete to checkpoint {size} (every entry checked)"),
+        }
+    }
+
+    /// Says how the server was asked, and what it read.
+    pub(super) fn explain(&self, global: &Global) {
+        let plan = Plan::new(&self.ask.filter);
+        let filter = self.ask.filter.to_string();
+        let filter = if filter.is_empty() {
+            "every entry"
+        } else {
+            &filter
+        };
+        global.say(&format!("filter    {}", super::render::escape(filter)));
+        for range in plan.ranges() {
+            global.say(&format!(
+                "terms     {}",
+                super::render::escape(&range_text(range))
+            ));
+        }
+        let v1::SearchCost {
+            segments,
+            ranges,
+            entries,
+        } = self.worth.cost;
+        global.say(&format!(
+            "read      {ranges} ranges of terms in {segments} segments, {entries} entries"
+        ));
+    }
+}
+
+/// A range of terms for people.
+fn range_text(range: &TermRange) -> String {
+    let value = |term: &Term| String::from_utf8_lossy(&term.value).into_owned();
+    let (from, to) = (&range.from, &range.to);
+    if range.from.tag == 0 {
+        let tag = from
+            .value
+            .as_slice()
+            .try_into()
+            .map_or(0, u16::from_be_bytes);
+        return format!("{}:*", field_name(tag));
+    }
+    let name = field_name(from.tag);
+    let point = TermRange::point(from.clone()) == *range;
+    match () {
+        () if point => format!("{name} = {}", value(from)),
+        () if to.tag != from.tag => format!("{name} from {}", value(from)),
+        () => format!("{name} from {} to before {}", value(from), value(to)),
+    }
+}
+
+fn field_name(tag: u16) -> &'static str {
+    let fields = crate::index::FIELDS.iter();
+    let mut named = fields.filter(|field| field.tag == Some(tag));
+    named.next().map_or("?", |field| field.name)
+}
