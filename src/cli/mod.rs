@@ -63,7 +63,7 @@ enum Command {
     Append(Box<append::Arguments>),
     /// Show one entry
     Show(show::Arguments),
-    /// List the entries that match a filter, and prove that none is missing
+    /// List the entries that match a filter, provably all
     Log(Box<log::Arguments>),
     /// Follow entries as they are sealed
     Tail(tail::Arguments),

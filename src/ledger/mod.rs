@@ -64,6 +64,8 @@ use sequencer::Sequencer;
 use signer::Signer;
 use stop::{Stop, StopOnPanic};
 
+/// Entries that may wait to be indexed.
+const MAX_UNINDEXED: u64 = 65_536;
 /// Groups that may be durable and wait for the signer.
 const UNSIGNED_GROUPS: usize = 4;
 
@@ -203,6 +205,7 @@ impl Ledger {
 
     /// Appends a submission, all or nothing. When this returns, it is durable and covered by a signed checkpoint.
     pub async fn append(&self, submission: Submission) -> Result<Appended, LedgerError> {
+        self.wait_for_index().await?;
         let outcome = self.queue.try_submit(submission)?;
         outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
     }
@@ -212,8 +215,22 @@ impl Ledger {
         &self,
         submission: Submission,
     ) -> Result<Appended, LedgerError> {
+        self.wait_for_index().await?;
         let outcome = self.queue.submit(submission).await?;
         outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
+    }
+
+    /// Waits while too much is not indexed: a start reads all of that anew, and a question does too.
+    async fn wait_for_index(&self) -> Result<(), LedgerError> {
+        let near = |covered: &u64| self.published().size().saturating_sub(*covered) < MAX_UNINDEXED;
+        let mut covered = self.segments.subscribe();
+        if near(&covered.borrow_and_update()) {
+            return Ok(());
+        }
+        tokio::select! {
+            caught_up = covered.wait_for(near) => caught_up.map(drop).map_err(|_| self.queue.stopped()),
+            _ = self.stopped_because() => Err(self.queue.stopped()),
+        }
     }
 
     /// The newest checkpoint.

@@ -9,6 +9,7 @@ use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use super::error::{Damage, LedgerError};
 use super::keys::{SEAL, key_seq, segment_key};
@@ -112,6 +113,8 @@ pub(crate) struct Segments {
     reader: Reader,
     levels: RwLock<Vec<Level>>,
     sealed: RwLock<Arc<Sealed>>,
+    /// The seq behind the last entry that the sealed index covers.
+    covered: watch::Sender<u64>,
 }
 
 impl Segments {
@@ -127,6 +130,11 @@ impl Segments {
         let sealed =
             Levels::of(&commitment).ok_or_else(|| damaged("its records are not of one seal"))?;
         let seal = store.get(Space::Meta, SEAL)?.and_then(|seq| key_seq(&seq));
+        if newest_seal(&reader, seal)? != commitment {
+            return Err(damaged(
+                "its records are not those that the newest seal commits to",
+            ));
+        }
         let segments = Self {
             objects,
             reader,
@@ -136,6 +144,7 @@ impl Segments {
                 levels: sealed.clone(),
                 segments: BTreeMap::new(),
             })),
+            covered: watch::Sender::new(sealed.covered()),
         };
         let cover = sealed.cover(&(0..u64::MAX));
         segments.remove_all_but(&cover)?;
@@ -161,6 +170,11 @@ impl Segments {
     /// What the newest seal commits to.
     pub(crate) fn sealed(&self) -> Arc<Sealed> {
         Arc::clone(&self.sealed.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// News of how far the sealed index reaches.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.covered.subscribe()
     }
 
     /// Proves the records `numbers` of a level in the tree of its first `segments` records.
@@ -228,6 +242,7 @@ impl Segments {
             .ok_or_else(|| damaged("a level covers more than the one below"))?;
         drop(levels);
         let cover = sealed.cover(&(0..u64::MAX));
+        let covered = sealed.covered();
         let mut segments = self.sealed().segments.clone();
         segments.extend(
             new.into_iter()
@@ -240,6 +255,7 @@ impl Segments {
             levels: sealed,
             segments: kept,
         });
+        self.covered.send_replace(covered);
         for id in merged.keys() {
             self.objects.delete(&name(*id))?;
         }
@@ -328,6 +344,18 @@ impl Level {
 /// What is called how in the object store.
 pub(super) fn name(id: SegmentId) -> String {
     format!("segment-{}-{}", id.level, id.number)
+}
+
+/// What the seal `seq` says; without one, what a seal over nothing would.
+fn newest_seal(reader: &Reader, seq: Option<u64>) -> Result<v1::Seal, LedgerError> {
+    let Some(seq) = seq else {
+        return Ok(seal_over(std::iter::empty()));
+    };
+    let facts = reader.entry(seq)?.facts()?;
+    match facts.what.act.and_then(|act| act.act) {
+        Some(v1::ledger_act::Act::Seal(seal)) => Ok(seal),
+        _ => Err(damaged("what should be its newest seal is none")),
+    }
 }
 
 /// The records of the store, by level, and each by itself.

@@ -36,6 +36,8 @@ mod ledger_faults;
 #[cfg(feature = "server")]
 mod ledger_flips;
 #[cfg(feature = "server")]
+mod ledger_index;
+#[cfg(feature = "server")]
 mod ledger_input;
 #[cfg(feature = "server")]
 mod ledger_model;
