@@ -1,34 +1,69 @@
 //! Building segments: from the terms of entries, and from the segments of the level below.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::ops::Range;
 
-use super::Term;
+use hashbrown::HashMap;
+
 use super::leaf::{LeafTerm, Postings};
+use super::postings::Runs;
 use super::reader::{Segment, SegmentError, Source, StoredLeaf, chunk_offsets};
 use super::record::{SegmentId, SegmentRecord};
 use super::segment::{SegmentWriter, Sink};
+use super::terms::visit_terms;
+use super::{Facts, Term};
 
 /// The terms of consecutive entries, and which entries have each.
 #[derive(Debug, Default)]
 pub struct TermMap {
-    terms: HashMap<Term, Vec<Range<u32>>>,
+    /// By key.
+    terms: HashMap<Vec<u8>, Entries>,
     entries: u32,
+}
+
+/// The entries that have a term, as runs. Most terms have one.
+#[derive(Debug)]
+struct Entries {
+    last: Range<u32>,
+    before: Runs,
+}
+
+impl Entries {
+    fn push(&mut self, entry: u32) {
+        let behind = entry.saturating_add(1);
+        if entry > self.last.end {
+            self.before
+                .push(std::mem::replace(&mut self.last, entry..behind));
+        } else {
+            self.last.end = behind;
+        }
+    }
 }
 
 impl TermMap {
     /// Takes the terms of the next entry.
-    pub fn push(&mut self, terms: Vec<Term>) {
-        let offset = self.entries;
-        self.entries = self.entries.saturating_add(1);
+    pub fn push(&mut self, terms: &[Term]) {
         for term in terms {
-            let runs = self.terms.entry(term).or_default();
-            match runs.last_mut() {
-                Some(last) if last.end == offset => last.end = self.entries,
-                _ => runs.push(offset..self.entries),
-            }
+            self.insert(&term.key());
         }
+        self.entries = self.entries.saturating_add(1);
+    }
+
+    /// Takes the next entry.
+    pub fn push_entry(&mut self, facts: &Facts) {
+        visit_terms(facts, &mut |key| self.insert(key));
+        self.entries = self.entries.saturating_add(1);
+    }
+
+    fn insert(&mut self, key: &[u8]) {
+        let entry = self.entries;
+        if let Some(entries) = self.terms.get_mut(key) {
+            entries.push(entry);
+            return;
+        }
+        let last = entry..entry.saturating_add(1);
+        let before = Runs::new();
+        self.terms.insert(key.to_vec(), Entries { last, before });
     }
 
     /// How many entries it has the terms of.
@@ -39,13 +74,15 @@ impl TermMap {
     /// Writes the segment of these entries.
     pub fn write<S: Sink>(&self, id: SegmentId, sink: S) -> Result<(SegmentRecord, S), S::Error> {
         let mut terms: Vec<_> = self.terms.iter().collect();
-        terms.sort_unstable_by_key(|(term, _)| *term);
+        terms.sort_unstable_by_key(|(key, _)| *key);
         let mut writer = SegmentWriter::new(id, sink);
-        for (term, runs) in terms {
-            for run in runs {
+        for (key, Entries { last, before }) in terms {
+            for run in before.iter().chain([last]) {
                 writer.push_run(run.clone())?;
             }
-            writer.end_term(term)?;
+            if let Some(term) = Term::from_key(key) {
+                writer.end_term(&term)?;
+            }
         }
         writer.finish()
     }

@@ -30,50 +30,76 @@ impl Term {
             value: tag.to_be_bytes().to_vec(),
         }
     }
+
+    /// Tag and value as one string of bytes, which ascends as terms do.
+    pub(super) fn key(&self) -> Vec<u8> {
+        [&self.tag.to_be_bytes(), self.value.as_slice()].concat()
+    }
+
+    /// The term of a key.
+    pub(super) fn from_key(key: &[u8]) -> Option<Self> {
+        let (tag, value) = key.split_first_chunk()?;
+        Some(Self {
+            tag: u16::from_be_bytes(*tag),
+            value: value.to_vec(),
+        })
+    }
 }
 
 /// The terms of an entry, ascending, each once.
 pub fn terms(facts: &Facts) -> Vec<Term> {
     let mut terms = Vec::new();
-    for field in FIELDS {
-        let Some(tag) = field.tag else { continue };
-        let before = terms.len();
-        field.values(facts, &mut |value| {
-            terms.push(Term {
-                tag,
-                value: term_value(field.kind, value),
-            });
-        });
-        if terms.len() > before {
-            terms.push(Term::presence(tag));
-        }
-    }
+    visit_terms(facts, &mut |key| terms.extend(Term::from_key(key)));
     terms.sort_unstable();
     terms.dedup();
     terms
 }
 
-/// What a value is indexed by. Order-preserving, but for versions.
-pub(crate) fn term_value(kind: FieldKind, value: Value<'_>) -> Vec<u8> {
-    match value {
-        Value::Text(text) if kind == FieldKind::Version => {
-            cut(behind_scheme(text).as_bytes(), VERSION_TERM_BYTES)
+/// Calls `take` with the key of every term of an entry, in no order, some more than once.
+pub(super) fn visit_terms(facts: &Facts, take: &mut dyn FnMut(&[u8])) {
+    let mut key = Vec::with_capacity(64);
+    for field in FIELDS {
+        let Some(tag) = field.tag else { continue };
+        let mut found = false;
+        field.values(facts, &mut |value| {
+            key.clear();
+            key.extend_from_slice(&tag.to_be_bytes());
+            append_term_value(field.kind, value, &mut key);
+            take(&key);
+            found = true;
+        });
+        if found {
+            take(&Term::presence(tag).key());
         }
-        Value::Text(text) => cut(text.as_bytes(), MAX_TERM_BYTES),
-        Value::Number(number) => number.to_be_bytes().to_vec(),
-        Value::Time(time) => hour_term(time),
-        Value::Duration(duration) => (duration.cast_unsigned() ^ (1 << 63))
-            .to_be_bytes()
-            .to_vec(),
-        Value::True => Vec::new(),
-        Value::Label(key, _) => cut(key.as_bytes(), MAX_TERM_BYTES),
     }
 }
 
-/// The hour in which `time` (nanoseconds since 1970) lies, so that bytes ascend as hours do.
-fn hour_term(time: i64) -> Vec<u8> {
-    let hour = time.div_euclid(HOUR);
-    (hour.cast_unsigned() ^ (1 << 63)).to_be_bytes().to_vec()
+/// What a value is indexed by. Order-preserving, but for versions.
+pub(crate) fn term_value(kind: FieldKind, value: Value<'_>) -> Vec<u8> {
+    let mut term = Vec::new();
+    append_term_value(kind, value, &mut term);
+    term
+}
+
+fn append_term_value(kind: FieldKind, value: Value<'_>, term: &mut Vec<u8>) {
+    match value {
+        Value::Text(text) if kind == FieldKind::Version => {
+            term.extend_from_slice(cut(behind_scheme(text), VERSION_TERM_BYTES));
+        }
+        Value::Text(text) | Value::Label(text, _) => {
+            term.extend_from_slice(cut(text, MAX_TERM_BYTES));
+        }
+        Value::Number(number) => term.extend_from_slice(&number.to_be_bytes()),
+        // The hour that it lies in.
+        Value::Time(time) => append_signed(time.div_euclid(HOUR), term),
+        Value::Duration(length) => append_signed(length, term),
+        Value::True => {}
+    }
+}
+
+/// A number so that bytes ascend as numbers do.
+fn append_signed(number: i64, term: &mut Vec<u8>) {
+    term.extend_from_slice(&(number.cast_unsigned() ^ (1 << 63)).to_be_bytes());
 }
 
 /// A version's value without its scheme.
@@ -81,6 +107,6 @@ pub(crate) fn behind_scheme(version: &str) -> &str {
     version.split_once(':').map_or(version, |(_, value)| value)
 }
 
-fn cut(value: &[u8], most: usize) -> Vec<u8> {
-    value.get(..most).unwrap_or(value).to_vec()
+fn cut(text: &str, most: usize) -> &[u8] {
+    text.as_bytes().get(..most).unwrap_or(text.as_bytes())
 }

@@ -19,7 +19,7 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use zstd::bulk::Compressor;
+use zstd::bulk::{Compressor, Decompressor};
 
 use super::error::{Damage, LedgerError};
 use crate::entry::{Digest, Header, Kind, Seed, Tag};
@@ -170,6 +170,17 @@ thread_local! {
         RefCell::new(Compressor::new(ZSTD_LEVEL).ok());
 }
 
+thread_local! {
+    /// Likewise a decompressor.
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
+        RefCell::new(Decompressor::new().ok());
+}
+
+fn zstd_decompress(blob: &[u8], length: usize) -> Option<Vec<u8>> {
+    DECOMPRESSOR
+        .with_borrow_mut(|decompressor| decompressor.as_mut()?.decompress(blob, length).ok())
+}
+
 fn zstd_compress(raw: &[u8]) -> Option<Vec<u8>> {
     COMPRESSOR.with_borrow_mut(|compressor| compressor.as_mut()?.compress(raw).ok())
 }
@@ -306,7 +317,7 @@ fn decode_parts(
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let raw = match encoding {
         RAW => blob.to_vec(),
-        ZSTD if length <= MAX_RAW_BYTES => zstd::bulk::decompress(blob, length).ok()?,
+        ZSTD if length <= MAX_RAW_BYTES => zstd_decompress(blob, length)?,
         _ => return None,
     };
     if raw.len() != length {

@@ -18,7 +18,7 @@ use crate::entry::genesis::INDEX_VERSION;
 use crate::entry::v1;
 use crate::index::{
     FAN_IN, LEVELS, Levels, MergeError, Segment, SegmentError, SegmentId, SegmentRecord, Sink,
-    Source, TermMap, merge, terms,
+    Source, TermMap, merge,
 };
 use crate::merkle::{Frontier, Hash, NodeReader, node_hash};
 use crate::store::{
@@ -316,7 +316,7 @@ impl Segments {
     fn term_map(&self, seqs: Range<u64>) -> Result<TermMap, LedgerError> {
         let mut map = TermMap::default();
         self.reader.for_each_evidence(seqs, &mut |facts| {
-            map.push(terms(facts));
+            map.push_entry(facts);
             Ok(())
         })?;
         Ok(map)

@@ -65,7 +65,7 @@ fn history(entries: u64, from: u64) -> Entries {
 fn build(id: SegmentId, entries: &[Vec<Term>]) -> (SegmentRecord, Bytes) {
     let mut map = TermMap::default();
     for terms in entries {
-        map.push(terms.clone());
+        map.push(terms);
     }
     let (record, bytes) = map.write(id, Vec::new()).unwrap();
     (record, bytes.into())
