@@ -59,11 +59,11 @@ say 'A real history goes in: every change of every commit becomes a record, seal
 expect 0 import git "$repository"
 
 say 'A second import adds nothing: each record has an id of its own.'
-"$graven" log -o jsonl >log
+"$graven" -q log kind = event -o jsonl >log
 entries=$(wc -l <log)
 [ "$entries" -gt 0 ] || fail 'nothing was imported'
 expect 0 import git "$repository"
-"$graven" log -o jsonl >log.again
+"$graven" -q log kind = event -o jsonl >log.again
 cmp -s log log.again || fail 'the second import changed the ledger'
 echo "The ledger has $entries records."
 
@@ -82,8 +82,12 @@ path=${path%\"}
 field() { sed -E "s/.*\"$1\":\"?([^,\"}]*).*/\1/"; }
 
 say "Who changed $path, when, and from what to what?"
-grep -F "$target" log >changes
+uri=${target#'"uri":"'}
+uri=${uri%'"'}
+echo "\$ graven log --target '$uri' -o jsonl >changes"
+"$graven" log --target "$uri" -o jsonl >changes
 changes=$(wc -l <changes)
+[ "$changes" = "$(grep -cF "$target" log)" ] || fail "the answer has $changes changes of $path"
 tail -n 8 changes | while IFS= read -r row; do
     before=$(sed 's/,"after":.*//; s/.*"before"://' <<<"$row" | grep -o 'git-sha[0-9]*:[0-9a-f]*' | head -n 1) || before=nothing
     after=$(grep -o '"after":[^}]*' <<<"$row" | grep -o 'git-sha[0-9]*:[0-9a-f]*' | head -n 1) || after=nothing

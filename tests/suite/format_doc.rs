@@ -8,10 +8,14 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Files whose first block in a documentation comment stands in the document as it is.
-const DIAGRAMS: [&str; 8] = [
+const DIAGRAMS: [&str; 12] = [
     "src/entry/header.rs",
     "src/entry/parts.rs",
     "src/entry/signature.rs",
+    "src/index/leaf.rs",
+    "src/index/postings.rs",
+    "src/index/record.rs",
+    "src/index/segment.rs",
     "src/ledger/anchor.rs",
     "src/ledger/head.rs",
     "src/ledger/pack.rs",

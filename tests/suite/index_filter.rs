@@ -1,8 +1,8 @@
 //! The filter language: what matches, what it reads back as, and what is wrong where.
 
 use graven::entry::{Tag, v1};
-use graven::index::Facts;
 use graven::index::filter::{Filter, FilterError, MAX_COMPARISONS, MAX_NESTING, Truth};
+use graven::index::{FIELDS, Facts, FieldKind};
 use proptest::prelude::*;
 
 use super::entry_support::seal;
@@ -195,6 +195,30 @@ fn what_is_withheld_is_not_known() {
     for (filter, expected) in cases {
         assert_eq!(evaluate(filter, &facts), expected, "{filter}");
     }
+}
+
+#[test]
+fn the_documentation_lists_every_field() {
+    let document = include_str!("../../docs/filter.md");
+    let listed: Vec<&str> = document
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let expected: Vec<String> = FIELDS
+        .iter()
+        .map(|field| {
+            let kind = match field.kind {
+                FieldKind::Word(_) => "word".into(),
+                kind => format!("{kind:?}").to_lowercase(),
+            };
+            let indexed = if field.tag.is_some() { "yes" } else { "" };
+            format!(
+                "| `{}` | {kind} | {indexed} | {} |",
+                field.name, field.about
+            )
+        })
+        .collect();
+    assert_eq!(listed, expected);
 }
 
 fn wrong(filter: &str) -> FilterError {
