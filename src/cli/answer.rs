@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use jiff::Timestamp;
+
 use super::arguments::{Connection, Global, Pinned};
 use super::bodies::{genesis, malformed, receive};
 use super::connect::{QueryClient, connect_to_ask};
@@ -11,7 +13,7 @@ use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Header, v1};
 use crate::index::filter::Filter;
-use crate::index::{Plan, Term, TermRange};
+use crate::index::{Field, FieldKind, Plan, TermRange};
 use crate::note::VerifierKey;
 use crate::verify::{Question, verify_page};
 
@@ -277,27 +279,60 @@ impl Answer {
 
 /// A range of terms for people.
 fn range_text(range: &TermRange) -> String {
-    let value = |term: &Term| String::from_utf8_lossy(&term.value).into_owned();
-    let (from, to) = (&range.from, &range.to);
-    if range.from.tag == 0 {
+    let TermRange { from, to } = range;
+    if from.tag == 0 {
         let tag = from
             .value
             .as_slice()
             .try_into()
             .map_or(0, u16::from_be_bytes);
-        return format!("{}:*", field_name(tag));
+        let name = indexed(tag).map_or("?", |field| field.name);
+        return format!("{name}:*");
     }
-    let name = field_name(from.tag);
-    let point = TermRange::point(from.clone()) == *range;
-    match () {
-        () if point => format!("{name} = {}", value(from)),
-        () if to.tag != from.tag => format!("{name} from {}", value(from)),
-        () => format!("{name} from {} to before {}", value(from), value(to)),
+    let Some(field) = indexed(from.tag) else {
+        return "?".into();
+    };
+    let name = field.name;
+    if TermRange::point(from.clone()) == *range {
+        return format!("{name} = {}", term_text(field, &from.value));
+    }
+    let start = if from.value.is_empty() {
+        String::new()
+    } else {
+        format!(" from {}", term_text(field, &from.value))
+    };
+    // The end of a range that has its last term in it is that term and a zero.
+    let last = to
+        .value
+        .strip_suffix(&[0])
+        .filter(|_| field.kind != FieldKind::Text);
+    match last {
+        Some(last) => format!("{name}{start} to {}", term_text(field, last)),
+        None if to.tag == from.tag => {
+            format!("{name}{start} to before {}", term_text(field, &to.value))
+        }
+        None => format!("{name}{start}"),
     }
 }
 
-fn field_name(tag: u16) -> &'static str {
-    let fields = crate::index::FIELDS.iter();
-    let mut named = fields.filter(|field| field.tag == Some(tag));
-    named.next().map_or("?", |field| field.name)
+/// A term's value for people.
+fn term_text(field: &Field, value: &[u8]) -> String {
+    let number = value.try_into().map(u64::from_be_bytes);
+    match (field.kind, number) {
+        (FieldKind::Number, Ok(number)) => number.to_string(),
+        (FieldKind::Time, Ok(number)) => {
+            // The hour since 1970, its highest bit flipped.
+            let hour = (number ^ (1 << 63)).cast_signed();
+            let hour = Timestamp::from_second(hour.saturating_mul(3_600));
+            hour.map_or_else(|_| "?".into(), |hour| format!("the hour {hour}"))
+        }
+        (FieldKind::Flag, _) => "true".into(),
+        _ => String::from_utf8_lossy(value).into_owned(),
+    }
+}
+
+fn indexed(tag: u16) -> Option<&'static Field> {
+    crate::index::FIELDS
+        .iter()
+        .find(|field| field.tag == Some(tag))
 }

@@ -227,10 +227,7 @@ fn filter(arguments: &Arguments) -> Result<Filter, Failure> {
 
 /// A flag's values as a filter: one of those, and none of those behind a `!`.
 fn either(field: &str, values: &[String]) -> Option<String> {
-    let quoted = |value: &str| {
-        let escaped = value.replace('\\', "\\\\").replace('"', "\\\"");
-        format!("{field} = \"{escaped}\"")
-    };
+    let quoted = |value: &str| format!("{field} = {}", quoted(value, &['\\', '"']));
     let (others, any): (Vec<&String>, Vec<&String>) =
         values.iter().partition(|value| value.starts_with('!'));
     let any: Vec<String> = any.iter().map(|value| quoted(value)).collect();
@@ -243,4 +240,23 @@ fn either(field: &str, values: &[String]) -> Option<String> {
         all.insert(0, format!("({})", any.join(" OR ")));
     }
     (!all.is_empty()).then(|| format!("({})", all.join(" AND ")))
+}
+
+/// A text in quotes, with a backslash before these characters.
+fn quoted(text: &str, escaped: &[char]) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        if escaped.contains(&character) {
+            quoted.push('\\');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A text as a filter has to spell it that means just this.
+pub(super) fn literal(text: &str) -> String {
+    quoted(text, &['\\', '"', '*'])
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod append;
 mod arguments;
+mod blame;
 mod bodies;
 mod checkpoint;
 mod config;
@@ -65,6 +66,8 @@ enum Command {
     Show(show::Arguments),
     /// List the entries that match a filter, provably all
     Log(Box<log::Arguments>),
+    /// Show every version of a target, and who made it
+    Blame(blame::Arguments),
     /// Follow entries as they are sealed
     Tail(tail::Arguments),
     /// Write one entry's evidence to a file
@@ -97,6 +100,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Append(arguments) => in_runtime(append::run(&arguments)),
         Command::Show(arguments) => in_runtime(show::run(&arguments)),
         Command::Log(arguments) => in_runtime(log::run(&arguments, &global)),
+        Command::Blame(arguments) => in_runtime(blame::run(&arguments, &global)),
         Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
         Command::Prove(arguments) => in_runtime(prove::run(&arguments, &global)),
         Command::Verify(arguments) => verify::run(&arguments, &global),
