@@ -13,6 +13,8 @@ mod cli_commands;
 #[cfg(feature = "server")]
 mod cli_identity;
 #[cfg(feature = "server")]
+mod cli_query;
+#[cfg(feature = "server")]
 mod cli_support;
 #[cfg(feature = "server")]
 mod collect_git;
