@@ -136,7 +136,7 @@ impl Indexer {
             seal.beside
                 .push((Space::Segment, key, record.encode().to_vec()));
         }
-        let sealed = self.queue.append_blocking(seal)?;
+        let sealed = self.queue.append_act(seal)?;
         self.segments
             .advance(sealed.first_seq, std::mem::take(&mut self.built))
     }

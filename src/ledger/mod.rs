@@ -340,7 +340,7 @@ impl Ledger {
         let act = act::submission(origin, Kind::Act, "ledger.adopt", adoption, &*self.entropy)?;
         // In a thread of its own, since nobody may block in one that runs tasks, as the caller's may be.
         let queue = &self.queue;
-        let answer = std::thread::scope(|scope| scope.spawn(|| queue.append_blocking(act)).join());
+        let answer = std::thread::scope(|scope| scope.spawn(|| queue.append_act(act)).join());
         answer.unwrap_or_else(|_| Err(queue.stopped())).map(drop)
     }
 

@@ -54,9 +54,11 @@ impl Queue {
         self.send(submission, permit.map_err(|_| self.stopped())?)
     }
 
-    /// Appends an act of the ledger from a thread that may block.
-    pub(crate) fn append_blocking(&self, submission: Submission) -> Result<Appended, LedgerError> {
-        let outcome = self.try_submit(submission)?;
+    /// Appends an act of the ledger itself, from a thread that may block. It takes no share of the queue: acts are few
+    /// and small, and a queue that others filled must not keep them out.
+    pub(crate) fn append_act(&self, act: Submission) -> Result<Appended, LedgerError> {
+        let permit = Arc::clone(&self.permits).try_acquire_many_owned(0);
+        let outcome = self.send(act, permit.map_err(|_| self.stopped())?)?;
         outcome
             .blocking_recv()
             .unwrap_or_else(|_| Err(self.stopped()))

@@ -582,6 +582,37 @@ fn overload_is_an_answer_and_what_was_taken_is_sealed() {
 }
 
 #[test]
+fn a_full_queue_does_not_keep_the_ledgers_own_acts_out() {
+    let (_, home, ledger) = gated();
+    home.gate.close(SLOT_WRITES);
+    let send = |events: Vec<_>| {
+        let submission = ledger.prepare(events, &envelope()).unwrap();
+        let ledger = Arc::clone(&ledger);
+        start(async move { ledger.append_when_there_is_room(submission).await })
+    };
+    // Enough to be indexed, then more than the queue has room for.
+    let mut sent: Vec<_> = (0..2)
+        .map(|batch| send((0..600).map(|n| event(b"", batch * 600 + n)).collect()))
+        .collect();
+    std::thread::sleep(Duration::from_millis(50));
+    home.gate.close(COMMITS);
+    sent.extend((0..100).map(|batch| {
+        let events = (0..4).map(|n| large_event(b"", batch * 10 + n, 240 * 1024));
+        send(events.collect())
+    }));
+    std::thread::sleep(Duration::from_millis(50));
+    home.gate.open(SLOT_WRITES);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(ledger.published().size() >= 1_024, "nothing to index yet");
+    assert_eq!(ledger.stop_reason(), None);
+    home.gate.open(COMMITS);
+    for answer in sent {
+        wait(answer).unwrap().unwrap();
+    }
+    assert_eq!(ledger.stop_reason(), None);
+}
+
+#[test]
 fn closing_seals_what_waits_and_refuses_what_comes_later() {
     let (operator, home, ledger) = gated();
     home.gate.close(COMMITS);
