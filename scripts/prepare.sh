@@ -13,7 +13,9 @@ has_libclang() {
     local candidates=("${LIBCLANG_PATH:-/nonexistent}" /usr/lib/llvm-*/lib /usr/lib64 /usr/lib)
     local dir
     for dir in "${candidates[@]}"; do
-        compgen -G "$dir/libclang*.so*" >/dev/null && return 0
+        # Not libclang-cpp, which is another library.
+        compgen -G "$dir/libclang.so*" >/dev/null && return 0
+        compgen -G "$dir/libclang-[0-9]*.so*" >/dev/null && return 0
     done
     # ldconfig is in a directory that is not on every user's path.
     PATH="$PATH:/usr/sbin:/sbin" ldconfig -p 2>/dev/null | grep -q 'libclang[-.0-9]*\.so'
