@@ -40,7 +40,7 @@ const SYNTAX: [(&str, &str); 20] = [
 pub(crate) fn generate(descriptors: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {
     let mut tables = String::new();
     for file in &descriptors.file {
-        if ["graven/v1/ledger.proto", "graven/v1/query.proto"].contains(&file.name()) {
+        if crate::SERVICES.contains(&file.name()) {
             continue;
         }
         let comments = comments(file);

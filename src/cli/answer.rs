@@ -3,8 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use jiff::Timestamp;
-
 use super::arguments::{Connection, Global, Pinned};
 use super::bodies::{genesis, malformed, receive};
 use super::connect::{QueryClient, connect_to_ask};
@@ -12,8 +10,8 @@ use super::failure::Failure;
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Header, v1};
+use crate::index::Plan;
 use crate::index::filter::Filter;
-use crate::index::{Field, FieldKind, Plan, TermRange};
 use crate::note::VerifierKey;
 use crate::verify::{Question, verify_page};
 
@@ -263,7 +261,7 @@ impl Answer {
         for range in plan.ranges() {
             global.say(&format!(
                 "terms     {}",
-                super::render::escape(&range_text(range))
+                super::render::escape(&range.to_string())
             ));
         }
         let v1::SearchCost {
@@ -275,64 +273,4 @@ impl Answer {
             "read      {ranges} ranges of terms in {segments} segments, {entries} entries"
         ));
     }
-}
-
-/// A range of terms for people.
-fn range_text(range: &TermRange) -> String {
-    let TermRange { from, to } = range;
-    if from.tag == 0 {
-        let tag = from
-            .value
-            .as_slice()
-            .try_into()
-            .map_or(0, u16::from_be_bytes);
-        let name = indexed(tag).map_or("?", |field| field.name);
-        return format!("{name}:*");
-    }
-    let Some(field) = indexed(from.tag) else {
-        return "?".into();
-    };
-    let name = field.name;
-    if TermRange::point(from.clone()) == *range {
-        return format!("{name} = {}", term_text(field, &from.value));
-    }
-    let start = if from.value.is_empty() {
-        String::new()
-    } else {
-        format!(" from {}", term_text(field, &from.value))
-    };
-    // The end of a range that has its last term in it is that term and a zero.
-    let last = to
-        .value
-        .strip_suffix(&[0])
-        .filter(|_| field.kind != FieldKind::Text);
-    match last {
-        Some(last) => format!("{name}{start} to {}", term_text(field, last)),
-        None if to.tag == from.tag => {
-            format!("{name}{start} to before {}", term_text(field, &to.value))
-        }
-        None => format!("{name}{start}"),
-    }
-}
-
-/// A term's value for people.
-fn term_text(field: &Field, value: &[u8]) -> String {
-    let number = value.try_into().map(u64::from_be_bytes);
-    match (field.kind, number) {
-        (FieldKind::Number, Ok(number)) => number.to_string(),
-        (FieldKind::Time, Ok(number)) => {
-            // The hour since 1970, its highest bit flipped.
-            let hour = (number ^ (1 << 63)).cast_signed();
-            let hour = Timestamp::from_second(hour.saturating_mul(3_600));
-            hour.map_or_else(|_| "?".into(), |hour| format!("the hour {hour}"))
-        }
-        (FieldKind::Flag, _) => "true".into(),
-        _ => String::from_utf8_lossy(value).into_owned(),
-    }
-}
-
-fn indexed(tag: u16) -> Option<&'static Field> {
-    crate::index::FIELDS
-        .iter()
-        .find(|field| field.tag == Some(tag))
 }

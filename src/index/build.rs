@@ -66,11 +66,6 @@ impl TermMap {
         self.terms.insert(key.to_vec(), Entries { last, before });
     }
 
-    /// How many entries it has the terms of.
-    pub fn entries(&self) -> u32 {
-        self.entries
-    }
-
     /// Writes the segment of these entries.
     pub fn write<S: Sink>(&self, id: SegmentId, sink: S) -> Result<(SegmentRecord, S), S::Error> {
         let mut terms: Vec<_> = self.terms.iter().collect();

@@ -2,21 +2,23 @@
 
 use std::ops::Range;
 
+use super::TermRange;
 use super::leaf::{LEAF_TERMS, LeafTerm, Postings, chunk_hash, decode_leaf};
-use super::lookup::{TermRange, offsets, seqs_of};
+use super::lookup::{offsets, seqs_of};
 use super::postings::{self, CHUNK_OFFSETS, Runs};
 use super::ranges::Ranges;
 use super::reader::chunk_offsets;
 use super::record::SegmentRecord;
 use crate::entry::v1;
+use crate::entry::wire::{Malformed, read_hashes};
 use crate::merkle::{Hash, ProofError, leaf_hash, verify_range};
 
 /// Why a proof about the terms of a segment is not one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TermProofError {
     /// Hashes are not 32 bytes each.
-    #[error("its hashes are not a multiple of 32 bytes")]
-    NotHashes,
+    #[error(transparent)]
+    NotHashes(#[from] Malformed),
     /// A leaf is not one.
     #[error("leaf {0} is not the encoding of sixteen ascending terms, or of fewer at the end")]
     BadLeaf(u64),
@@ -175,14 +177,4 @@ fn check_postings(
 
 fn span(record: &SegmentRecord) -> u32 {
     u32::try_from(record.id.span()).unwrap_or(u32::MAX)
-}
-
-/// Hashes that stand one behind the other.
-fn read_hashes(bytes: &[u8]) -> Result<Vec<Hash>, TermProofError> {
-    let (hashes, rest) = bytes.as_chunks::<32>();
-    if rest.is_empty() {
-        Ok(hashes.to_vec())
-    } else {
-        Err(TermProofError::NotHashes)
-    }
 }

@@ -54,8 +54,8 @@ pub struct Field {
     pub kind: FieldKind,
     /// Its number in the index; none when it is not indexed. A number is never used again for something else.
     pub tag: Option<u16>,
-    /// The part that says it; none when the header does.
-    pub part: Option<Tag>,
+    /// The parts that say it; none when the header does.
+    pub parts: &'static [Tag],
     /// What it means, in a few words.
     pub about: &'static str,
     pub(super) read: Read,

@@ -2,62 +2,14 @@
 
 use std::ops::Range;
 
-use super::Term;
 use super::leaf::{Postings, chunk_hash};
 use super::postings::Runs;
 use super::ranges::Ranges;
 use super::reader::{ChunkRow, Segment, SegmentError, Source, StoredLeaf, chunk_offsets};
 use super::segment::ROW_HEIGHT;
+use super::{Term, TermRange};
 use crate::entry::v1;
 use crate::merkle::{Frontier, NodeReader, ProveError, leaf_hash, node_hash, prove_range};
-
-/// A range of terms: from one, included, to another, excluded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TermRange {
-    /// The first term of the range.
-    pub from: Term,
-    /// The first term behind the range.
-    pub to: Term,
-}
-
-impl TermRange {
-    /// The range of one term.
-    pub fn point(term: Term) -> Self {
-        let mut to = term.clone();
-        to.value.push(0);
-        Self { from: term, to }
-    }
-
-    /// The values of a field from `from`, included, to `to`, excluded; each end is open when it is `None`.
-    pub fn between(tag: u16, from: Option<Vec<u8>>, to: Option<Vec<u8>>) -> Self {
-        let value = from.unwrap_or_default();
-        let after = Term {
-            tag: tag.saturating_add(1),
-            value: Vec::new(),
-        };
-        Self {
-            from: Term { tag, value },
-            to: to.map_or(after, |value| Term { tag, value }),
-        }
-    }
-
-    /// The values of a field that begin with `prefix`.
-    pub fn prefix(tag: u16, prefix: &[u8]) -> Self {
-        let mut behind = prefix.to_vec();
-        while let Some(last) = behind.pop() {
-            if let Some(next) = last.checked_add(1) {
-                behind.push(next);
-                return Self::between(tag, Some(prefix.to_vec()), Some(behind));
-            }
-        }
-        Self::between(tag, Some(prefix.to_vec()), None)
-    }
-
-    /// Whether a term lies in the range.
-    pub fn contains(&self, term: &Term) -> bool {
-        self.from <= *term && *term < self.to
-    }
-}
 
 /// The leaves of a segment that hold every term of a range, and show that there are no others.
 pub struct Found {

@@ -1,7 +1,7 @@
 //! The search index, which is also the proof that an answer is complete.
 //!
 //! - [`Facts`]: an entry as the filter sees it, and [`Field`]: everything a filter can ask about
-//! - [`terms`](terms()): the index terms of an entry, by one deterministic function, versioned by
+//! - [`Term`]: what an entry is found by, made by one deterministic function, versioned by
 //!   [`INDEX_VERSION`](crate::entry::genesis::INDEX_VERSION)
 //! - [`TermMap`], [`merge`]: segments, built from entries or from the segments below, with [`Segment`] to look terms up and
 //!   prove what was found, and [`check_terms`] to check it
@@ -25,6 +25,7 @@ mod reader;
 mod record;
 mod segment;
 mod table;
+mod term_range;
 mod terms;
 
 pub use build::{MergeError, TermMap, merge};
@@ -32,12 +33,13 @@ pub use check::{TermProofError, check_terms};
 pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};
 pub use leaf::{INLINE_BYTES, LEAF_TERMS};
-pub use lookup::{Found, TermRange};
+pub use lookup::Found;
 pub use plan::{Bounds, Plan};
 pub use postings::CHUNK_OFFSETS;
 pub use ranges::Ranges;
 pub use reader::{Segment, SegmentError, Source};
-pub use record::{FAN_IN, LEVELS, Levels, SegmentId, SegmentRecord};
+pub use record::{LEVELS, Levels, SegmentId, SegmentRecord, by_level};
 pub use segment::{SegmentWriter, Sink};
 pub use table::FIELDS;
-pub use terms::{MAX_TERM_BYTES, Term, VERSION_TERM_BYTES, terms};
+pub use term_range::TermRange;
+pub use terms::{MAX_TERM_BYTES, Term, VERSION_TERM_BYTES};

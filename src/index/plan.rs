@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::filter::{Comparison, Expression, Filter, Literal, Operand, Pattern, Test};
 use super::ranges::Ranges;
-use super::terms::{MAX_TERM_BYTES, PRESENCE, VERSION_TERM_BYTES, behind_scheme, term_value};
+use super::terms::{MAX_TERM_BYTES, VERSION_TERM_BYTES, behind_scheme, cut, term_value};
 use super::{Field, FieldKind, Term, TermRange, Value};
 
 /// How a filter is answered from the index.
@@ -267,13 +267,7 @@ fn terms_of(test: &Test) -> Option<(TermRange, bool)> {
     };
     let tag = field.tag?;
     match &test.comparison {
-        Comparison::Present => {
-            let presence = Term {
-                tag: PRESENCE,
-                value: tag.to_be_bytes().to_vec(),
-            };
-            Some((TermRange::point(presence), true))
-        }
+        Comparison::Present => Some((TermRange::point(Term::presence(tag)), true)),
         Comparison::Equal(literal) => {
             let (value, whole) = literal_term(field, literal);
             Some((TermRange::point(Term { tag, value }), whole))
@@ -314,7 +308,7 @@ fn ordered_term(field: &Field, literal: &Literal) -> Option<Vec<u8>> {
     ordered.then(|| literal_term(field, literal).0)
 }
 
-/// The least value above `value` and everything that it is the beginning of, when it was cut.
+/// The least value above `value`.
 fn behind(mut value: Vec<u8>) -> Vec<u8> {
     value.push(0);
     value
@@ -330,8 +324,4 @@ fn prefix_terms(tag: u16, kind: FieldKind, pattern: &Pattern) -> Option<(TermRan
     let value = cut(prefix, most);
     let range = TermRange::prefix(tag, value);
     (!value.is_empty()).then(|| (range, whole && pattern.is_prefix()))
-}
-
-fn cut(text: &str, most: usize) -> &[u8] {
-    text.as_bytes().get(..most).unwrap_or(text.as_bytes())
 }

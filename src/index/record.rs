@@ -5,6 +5,7 @@
 //! seal     for each level how many segments exist, and the RFC 6962 root over their records
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::leaf::LEAF_TERMS;
@@ -15,7 +16,7 @@ use crate::merkle::{Hash, leaf_hash};
 /// The number of levels.
 pub const LEVELS: usize = INDEX_SPANS.len();
 /// Segments of a level that are merged into one of the next.
-pub const FAN_IN: u64 = 16;
+const FAN_IN: u64 = 16;
 
 const RECORD: u8 = 0xFD;
 
@@ -32,6 +33,16 @@ impl SegmentId {
     /// How many entries a segment of this level spans.
     pub fn span(&self) -> u64 {
         span(usize::from(self.level))
+    }
+
+    /// The segments of the level below that are merged into it; none on level 0.
+    pub fn parts(&self) -> Vec<Self> {
+        let Some(level) = self.level.checked_sub(1) else {
+            return Vec::new();
+        };
+        let first = self.number.saturating_mul(FAN_IN);
+        let numbers = first..first.saturating_add(FAN_IN);
+        numbers.map(|number| Self { level, number }).collect()
     }
 
     /// The seqs that it spans.
@@ -162,6 +173,16 @@ impl Levels {
         let segments = self.0.get(level).map_or(0, |(segments, _)| *segments);
         segments.checked_mul(span(level))
     }
+}
+
+/// The levels of a cover, ascending, and which consecutive segments of each it has.
+pub fn by_level(cover: &[SegmentId]) -> Vec<(u8, Range<u64>)> {
+    let mut levels: BTreeMap<u8, Range<u64>> = BTreeMap::new();
+    for SegmentId { level, number } in cover {
+        let numbers = levels.entry(*level).or_insert(*number..*number);
+        numbers.end = number.saturating_add(1);
+    }
+    levels.into_iter().collect()
 }
 
 /// Entries in a segment of a level; 0 for a level that does not exist.

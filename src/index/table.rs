@@ -8,7 +8,7 @@ use crate::entry::{Kind, Tag, v1};
 /// Every field, those of the index in the order of their tags.
 #[rustfmt::skip] // A field a line.
 pub static FIELDS: &[Field] = &[
-    indexed(1, "kind", KIND, None, "event, act of the ledger, or seal", |facts, take| {
+    indexed(1, "kind", KIND, &[], "event, act of the ledger, or seal", |facts, take| {
         take(Value::Text(kind_word(facts.header.kind)));
     }),
     indexed(2, "submitter", FieldKind::Text, ENVELOPE, "who sent it, as the ledger authenticated", |facts, take| {
@@ -45,7 +45,7 @@ pub static FIELDS: &[Field] = &[
     indexed(12, "owner", FieldKind::Text, WHAT, "who owned a target", |facts, take| {
         facts.what.targets.iter().for_each(|target| text(&target.owner, take));
     }),
-    indexed(13, "foreign", FieldKind::Flag, WHAT, "a target is owned by another than the actor", foreign),
+    indexed(13, "foreign", FieldKind::Flag, WHO_AND_WHAT, "a target is owned by another than the actor", foreign),
     indexed(14, "before", FieldKind::Version, WHAT, "a target's version before", |facts, take| {
         facts.what.targets.iter().for_each(|target| version(target.before.as_ref(), take));
     }),
@@ -112,10 +112,10 @@ pub static FIELDS: &[Field] = &[
     indexed(35, "occurred_at", FieldKind::Time, CONTEXT, "when it happened, as claimed", |facts, take| {
         time(facts.context.occurred_at, take);
     }),
-    unindexed("seq", FieldKind::Number, None, "the position in the ledger", |facts, take| {
+    unindexed("seq", FieldKind::Number, &[], "the position in the ledger", |facts, take| {
         take(Value::Number(facts.header.seq));
     }),
-    unindexed("recorded_at", FieldKind::Time, None, "when the ledger recorded it", |facts, take| {
+    unindexed("recorded_at", FieldKind::Time, &[], "when the ledger recorded it", |facts, take| {
         time(Some(recorded_at(facts)), take);
     }),
     unindexed("credential", FieldKind::Text, ENVELOPE, "which credential the submitter used", |facts, take| {
@@ -177,17 +177,18 @@ pub static FIELDS: &[Field] = &[
 ];
 
 const KIND: FieldKind = FieldKind::Word(&["event", "act", "seal"]);
-const ENVELOPE: Option<Tag> = Some(Tag::Envelope);
-const WHO: Option<Tag> = Some(Tag::Who);
-const WHAT: Option<Tag> = Some(Tag::What);
-const CONTEXT: Option<Tag> = Some(Tag::Context);
-const WHY: Option<Tag> = Some(Tag::Why);
+const ENVELOPE: &[Tag] = &[Tag::Envelope];
+const WHO: &[Tag] = &[Tag::Who];
+const WHAT: &[Tag] = &[Tag::What];
+const CONTEXT: &[Tag] = &[Tag::Context];
+const WHO_AND_WHAT: &[Tag] = &[Tag::Who, Tag::What];
+const WHY: &[Tag] = &[Tag::Why];
 
 const fn indexed(
     tag: u16,
     name: &'static str,
     kind: FieldKind,
-    part: Option<Tag>,
+    parts: &'static [Tag],
     about: &'static str,
     read: Read,
 ) -> Field {
@@ -195,7 +196,7 @@ const fn indexed(
         name,
         kind,
         tag: Some(tag),
-        part,
+        parts,
         about,
         read,
     }
@@ -205,7 +206,7 @@ const fn indexed(
 const fn unindexed(
     name: &'static str,
     kind: FieldKind,
-    part: Option<Tag>,
+    parts: &'static [Tag],
     about: &'static str,
     read: Read,
 ) -> Field {
@@ -213,7 +214,7 @@ const fn unindexed(
         name,
         kind,
         tag: None,
-        part,
+        parts,
         about,
         read,
     }

@@ -2,6 +2,7 @@
 
 use super::fields::{FieldKind, Value};
 use super::{FIELDS, Facts};
+use crate::entry::json::time;
 
 /// The longest value of a term, in bytes. A longer text is indexed by its beginning.
 pub const MAX_TERM_BYTES: usize = 512;
@@ -9,9 +10,11 @@ pub const MAX_TERM_BYTES: usize = 512;
 pub const VERSION_TERM_BYTES: usize = 16;
 
 /// The tag under which stand the tags of the fields that an entry has.
-pub(crate) const PRESENCE: u16 = 0;
+const PRESENCE: u16 = 0;
 
 const HOUR: i64 = 3_600_000_000_000;
+/// Flipped, so that negative numbers come before the others.
+const SIGN: u64 = 1 << 63;
 
 /// What an entry can be found by. Terms ascend by tag, then by value, bytewise.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +34,12 @@ impl Term {
         }
     }
 
+    /// The field whose presence the term stands for, if it stands for one's.
+    pub(super) fn presence_of(&self) -> Option<u16> {
+        let tag = self.value.as_slice().try_into().ok()?;
+        (self.tag == PRESENCE).then_some(u16::from_be_bytes(tag))
+    }
+
     /// Tag and value as one string of bytes, which ascends as terms do.
     pub(super) fn key(&self) -> Vec<u8> {
         [&self.tag.to_be_bytes(), self.value.as_slice()].concat()
@@ -44,15 +53,6 @@ impl Term {
             value: value.to_vec(),
         })
     }
-}
-
-/// The terms of an entry, ascending, each once.
-pub fn terms(facts: &Facts) -> Vec<Term> {
-    let mut terms = Vec::new();
-    visit_terms(facts, &mut |key| terms.extend(Term::from_key(key)));
-    terms.sort_unstable();
-    terms.dedup();
-    terms
 }
 
 /// Calls `take` with the key of every term of an entry, in no order, some more than once.
@@ -99,7 +99,21 @@ fn append_term_value(kind: FieldKind, value: Value<'_>, term: &mut Vec<u8>) {
 
 /// A number so that bytes ascend as numbers do.
 fn append_signed(number: i64, term: &mut Vec<u8>) {
-    term.extend_from_slice(&(number.cast_unsigned() ^ (1 << 63)).to_be_bytes());
+    term.extend_from_slice(&(number.cast_unsigned() ^ SIGN).to_be_bytes());
+}
+
+/// A term's value for people.
+pub(super) fn term_text(kind: FieldKind, term: &[u8]) -> String {
+    match (kind, term.try_into().map(u64::from_be_bytes)) {
+        (FieldKind::Number, Ok(number)) => number.to_string(),
+        (FieldKind::Time, Ok(number)) => {
+            let hour = i128::from((number ^ SIGN).cast_signed());
+            let time = time::write(hour * i128::from(HOUR));
+            format!("the hour {}", time.as_deref().unwrap_or("?"))
+        }
+        (FieldKind::Flag, _) => "true".into(),
+        _ => String::from_utf8_lossy(term).into_owned(),
+    }
 }
 
 /// A version's value without its scheme.
@@ -107,6 +121,7 @@ pub(crate) fn behind_scheme(version: &str) -> &str {
     version.split_once(':').map_or(version, |(_, value)| value)
 }
 
-fn cut(text: &str, most: usize) -> &[u8] {
+/// The first `most` bytes of a text, or all.
+pub(super) fn cut(text: &str, most: usize) -> &[u8] {
     text.as_bytes().get(..most).unwrap_or(text.as_bytes())
 }

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use super::error::LedgerError;
-use super::ports::Entropy;
+use super::ports::{Entropy, fill};
 use super::submission::Submission;
 use crate::entry::{Kind, Seed, v1};
 
@@ -35,9 +35,7 @@ pub(crate) fn submission(
         ..Default::default()
     };
     let mut seed = [0; 32];
-    entropy
-        .fill(&mut seed)
-        .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
+    fill(entropy, &mut seed)?;
     let parts = (what.encode_to_vec(), context.encode_to_vec());
     Ok(Submission::act(kind, parts, &envelope, Seed(seed)))
 }

@@ -2,7 +2,8 @@
 
 use super::audit::Problem;
 use super::keys::{SEAL, key_seq};
-use super::segments::{ObjectSource, commitment, name, read_records, unreadable};
+use super::segment_objects::{ObjectSource, name, unreadable};
+use super::segments::{commitment, read_records};
 use crate::entry::v1;
 use crate::index::{Levels, Segment};
 use crate::store::{Objects, Read, Space, StoreError};

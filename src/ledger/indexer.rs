@@ -12,11 +12,12 @@ use super::keys::segment_key;
 use super::ports::Entropy;
 use super::published::{Publication, Wake};
 use super::queue::Queue;
-use super::segments::{Segments, StoredSegment};
+use super::segment_objects::StoredSegment;
+use super::segments::Segments;
 use super::stop::Stop;
 use crate::entry::genesis::INDEX_SPANS;
 use crate::entry::{Kind, v1};
-use crate::index::{FAN_IN, LEVELS, SegmentId, SegmentRecord};
+use crate::index::{LEVELS, SegmentId, SegmentRecord};
 use crate::store::Space;
 
 /// The least time between two seals while entries keep coming.
@@ -96,19 +97,17 @@ impl Indexer {
         for level in 1..LEVELS {
             let level = u8::try_from(level).unwrap_or(u8::MAX);
             let number = self.count(level);
-            let first = number.saturating_mul(FAN_IN);
-            if self.count(level - 1) < first.saturating_add(FAN_IN) {
+            let id = SegmentId { level, number };
+            let below = id.parts();
+            let last = below.last().map_or(0, |part| part.number);
+            if self.count(level - 1) <= last {
                 return Ok(());
             }
-            let parts = (first..first + FAN_IN)
-                .map(|number| {
-                    self.segment(SegmentId {
-                        level: level - 1,
-                        number,
-                    })
-                })
+            let parts = below
+                .into_iter()
+                .map(|part| self.segment(part))
                 .collect::<Result<Vec<_>, _>>()?;
-            let merged = self.segments.merge(SegmentId { level, number }, &parts)?;
+            let merged = self.segments.merge(id, &parts)?;
             self.built.push(merged);
         }
         Ok(())
@@ -120,8 +119,10 @@ impl Indexer {
             .iter()
             .find(|segment| segment.record().id == id)
             .cloned();
-        let segment = built.or_else(|| self.segments.sealed().segments.get(&id).cloned());
-        segment.ok_or_else(|| LedgerError::Stopped(format!("{id:?} is not open")))
+        match built {
+            Some(built) => Ok(built),
+            None => self.segments.sealed().segment(id).cloned(),
+        }
     }
 
     /// Seals what was built into the log, and lets queries use it.

@@ -22,6 +22,7 @@ mod published;
 mod queue;
 mod reader;
 mod search;
+mod segment_objects;
 mod segments;
 mod sequencer;
 mod signer;
@@ -59,7 +60,7 @@ use open::{Opened, prove_error};
 use published::Publication;
 use queue::Queue;
 use reader::Reader;
-use segments::Segments;
+use segments::{Sealed, Segments};
 use sequencer::Sequencer;
 use signer::Signer;
 use stop::{Stop, StopOnPanic};
@@ -222,13 +223,19 @@ impl Ledger {
 
     /// Waits while too much is not indexed: a start reads all of that anew, and a question does too.
     async fn wait_for_index(&self) -> Result<(), LedgerError> {
-        let near = |covered: &u64| self.published().size().saturating_sub(*covered) < MAX_UNINDEXED;
-        let mut covered = self.segments.subscribe();
-        if near(&covered.borrow_and_update()) {
+        let near = |sealed: &Arc<Sealed>| {
+            let unindexed = self
+                .published()
+                .size()
+                .saturating_sub(sealed.levels.covered());
+            unindexed < MAX_UNINDEXED
+        };
+        if near(&self.segments.sealed()) {
             return Ok(());
         }
+        let mut seals = self.segments.subscribe();
         tokio::select! {
-            caught_up = covered.wait_for(near) => caught_up.map(drop).map_err(|_| self.queue.stopped()),
+            caught_up = seals.wait_for(near) => caught_up.map(drop).map_err(|_| self.queue.stopped()),
             _ = self.stopped_because() => Err(self.queue.stopped()),
         }
     }

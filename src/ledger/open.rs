@@ -11,7 +11,7 @@ use super::error::{Damage, LedgerError, Refusal};
 use super::head::{Head, TAG_KEY_CONTEXT};
 use super::home::Home;
 use super::keys::{GENESIS, HEAD, key_seq, seq_key};
-use super::ports::{Clock, Entropy};
+use super::ports::{Clock, Entropy, fill};
 use super::reader::packs_from;
 use super::signer::sign_next;
 use super::tree::Tree;
@@ -45,9 +45,7 @@ pub fn init(
 ) -> Result<Genesis, LedgerError> {
     let _lock = home.lock()?;
     let mut ledger_id = [0; 32];
-    entropy
-        .fill(&mut ledger_id)
-        .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
+    fill(entropy, &mut ledger_id)?;
     let genesis = Genesis::new(
         &key.verifier(),
         origin,

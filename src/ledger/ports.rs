@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::error::LedgerError;
+
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
     /// Nanoseconds since 1970, UTC; 0 before.
@@ -14,6 +16,13 @@ pub trait Clock: Send + Sync + 'static {
 pub trait Entropy: Send + Sync + 'static {
     /// Fills `bytes`.
     fn fill(&self, bytes: &mut [u8]) -> std::io::Result<()>;
+}
+
+/// Random bytes, or the reason to stop: nothing is sealed without.
+pub(crate) fn fill(entropy: &dyn Entropy, bytes: &mut [u8]) -> Result<(), LedgerError> {
+    entropy
+        .fill(bytes)
+        .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))
 }
 
 /// The clock of the machine.

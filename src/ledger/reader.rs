@@ -88,7 +88,7 @@ impl Reader {
     pub(crate) fn for_each_evidence(
         &self,
         range: Range<u64>,
-        take: &mut dyn FnMut(&Facts) -> Result<(), LedgerError>,
+        mut take: impl FnMut(&Facts),
     ) -> Result<(), LedgerError> {
         let mut next = range.start;
         for pack in packs_from(&*self.store, range.start)? {
@@ -98,7 +98,7 @@ impl Reader {
                     let facts = Facts::of_parts(&header, parts).map_err(|invalid| {
                         LedgerError::Damaged(Damage::at(header.seq, invalid.to_string()))
                     })?;
-                    take(&facts)?;
+                    take(&facts);
                     next += 1;
                 }
             }

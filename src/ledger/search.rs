@@ -7,10 +7,12 @@ use super::Ledger;
 use super::error::LedgerError;
 use super::published::Published;
 use super::reader::SealedEntry;
-use super::segments::{Sealed, StoredSegment, unreadable};
-use crate::entry::{Header, Tag, v1};
+use super::segment_objects::{StoredSegment, unreadable};
+use super::segments::Sealed;
+use crate::entry::body::Content;
+use crate::entry::{Header, v1};
 use crate::index::filter::{Filter, Truth};
-use crate::index::{Facts, Found, Plan, Ranges, SegmentId, SegmentRecord};
+use crate::index::{Facts, Found, Plan, Ranges, SegmentId, SegmentRecord, by_level};
 use crate::merkle::{self, Hash};
 use crate::store::Direction;
 
@@ -195,7 +197,7 @@ impl Ledger {
         let cover = sealed.levels.cover(&window);
         let mut segments = Vec::with_capacity(cover.len());
         for id in &cover {
-            let segment = open_segment(sealed, *id)?;
+            let segment = sealed.segment(*id)?;
             segments.push((
                 *segment.record(),
                 prove_ranges(segment, &basis.plan, &window)?,
@@ -228,24 +230,12 @@ impl Ledger {
         sealed: &Sealed,
         cover: &[SegmentId],
     ) -> Result<Vec<(u8, Vec<Hash>)>, LedgerError> {
-        let mut levels: Vec<u8> = cover.iter().map(|id| id.level).collect();
-        levels.sort_unstable();
-        levels.dedup();
-        let prove = |level: u8| {
-            let mut numbers = cover
-                .iter()
-                .filter(|id| id.level == level)
-                .map(|id| id.number);
-            let first = numbers.next().unwrap_or_default();
-            let behind = numbers.next_back().unwrap_or(first).saturating_add(1);
+        let prove = |(level, numbers)| {
             let of_level = sealed.levels.segments(level);
-            Ok((
-                level,
-                self.segments
-                    .prove_records(level, first..behind, of_level)?,
-            ))
+            let proof = self.segments.prove_records(level, numbers, of_level)?;
+            Ok((level, proof))
         };
-        levels.into_iter().map(prove).collect()
+        by_level(cover).into_iter().map(prove).collect()
     }
 
     /// The header of an entry, and that it is in the tree of `size` entries.
@@ -412,22 +402,12 @@ impl SealedEntry {
 
     /// Bytes of its header and of the parts that it shows.
     fn len(&self) -> usize {
-        let tags = [
-            Tag::Envelope,
-            Tag::Who,
-            Tag::What,
-            Tag::Context,
-            Tag::Why,
-            Tag::Detail,
-        ];
-        let parts = tags.iter().filter_map(|tag| self.body.disclosed(*tag));
-        Header::LEN + parts.map(|bytes| bytes.len() + 40).sum::<usize>()
+        let shown = self.body.parts().iter().map(|(_, content)| match content {
+            Content::Disclosed { bytes, .. } => bytes.len() + 40,
+            Content::Withheld(_) | Content::Erased(_) => 0,
+        });
+        Header::LEN + shown.sum::<usize>()
     }
-}
-
-fn open_segment(sealed: &Sealed, id: SegmentId) -> Result<&StoredSegment, LedgerError> {
-    let segment = sealed.segments.get(&id).map(Arc::as_ref);
-    segment.ok_or_else(|| LedgerError::Stopped(format!("{id:?} of the search index is not open")))
 }
 
 /// The terms of each range of the plan, where they are worth reading.

@@ -8,51 +8,17 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::error::{Damage, LedgerError};
+use super::error::LedgerError;
 use super::keys::{SEAL, key_seq, segment_key};
 use super::reader::Reader;
+use super::segment_objects::{SegmentObjects, StoredSegment, damaged};
 use crate::entry::genesis::INDEX_VERSION;
 use crate::entry::v1;
-use crate::index::{
-    FAN_IN, LEVELS, Levels, MergeError, Segment, SegmentError, SegmentId, SegmentRecord, Sink,
-    Source, TermMap, merge,
-};
+use crate::index::{LEVELS, Levels, SegmentId, SegmentRecord};
 use crate::merkle::{Frontier, Hash, NodeReader, node_hash};
-use crate::store::{
-    Direction, KeyRange, ObjectReader, ObjectWriter, Objects, Read, Space, StoreError,
-};
-
-/// A segment in an object.
-pub(crate) type StoredSegment = Segment<ObjectSource>;
-
-/// An object, read as a segment.
-pub(crate) struct ObjectSource(pub(super) Box<dyn ObjectReader>);
-
-impl Source for ObjectSource {
-    type Error = StoreError;
-
-    fn len(&self) -> u64 {
-        self.0.len()
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
-        self.0.read_at(offset, length)
-    }
-}
-
-/// An object, written as a segment.
-struct ObjectSink(Box<dyn ObjectWriter>);
-
-impl Sink for ObjectSink {
-    type Error = StoreError;
-
-    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.0.append(bytes)
-    }
-}
+use crate::store::{Direction, KeyRange, Objects, Read, Space};
 
 /// The complete nodes of a growing tree, all of them.
 #[derive(Debug, Default)]
@@ -109,12 +75,18 @@ pub(crate) struct Sealed {
 
 /// All segments of a ledger.
 pub(crate) struct Segments {
-    objects: Box<dyn Objects>,
-    reader: Reader,
+    objects: SegmentObjects,
     levels: RwLock<Vec<Level>>,
-    sealed: RwLock<Arc<Sealed>>,
-    /// The seq behind the last entry that the sealed index covers.
-    covered: watch::Sender<u64>,
+    sealed: watch::Sender<Arc<Sealed>>,
+}
+
+impl Sealed {
+    /// A segment of the cover.
+    pub(crate) fn segment(&self, id: SegmentId) -> Result<&Arc<StoredSegment>, LedgerError> {
+        let segment = self.segments.get(&id);
+        segment
+            .ok_or_else(|| LedgerError::Stopped(format!("{id:?} of the search index is not open")))
+    }
 }
 
 impl Segments {
@@ -135,46 +107,50 @@ impl Segments {
                 "its records are not those that the newest seal commits to",
             ));
         }
-        let segments = Self {
-            objects,
-            reader,
-            levels: RwLock::new(levels),
-            sealed: RwLock::new(Arc::new(Sealed {
-                seal,
-                levels: sealed.clone(),
-                segments: BTreeMap::new(),
-            })),
-            covered: watch::Sender::new(sealed.covered()),
-        };
         let cover = sealed.cover(&(0..u64::MAX));
-        segments.remove_all_but(&cover)?;
-        let mut open = BTreeMap::new();
+        let objects = SegmentObjects { objects, reader };
+        objects.remove_all_but(&cover)?;
+        let mut segments = BTreeMap::new();
         for id in cover {
             let record = records
                 .get(&id)
                 .ok_or_else(|| damaged("a record is missing"))?;
-            open.insert(id, Arc::new(segments.open_or_build(record)?));
+            segments.insert(id, objects.open_or_build(record)?);
         }
-        let all = Sealed {
+        let sealed = Sealed {
             seal,
             levels: sealed,
-            segments: open,
+            segments,
         };
-        *segments
-            .sealed
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(all);
-        Ok(segments)
+        Ok(Self {
+            objects,
+            levels: RwLock::new(levels),
+            sealed: watch::Sender::new(Arc::new(sealed)),
+        })
     }
 
     /// What the newest seal commits to.
     pub(crate) fn sealed(&self) -> Arc<Sealed> {
-        Arc::clone(&self.sealed.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.sealed.borrow())
     }
 
-    /// News of how far the sealed index reaches.
-    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
-        self.covered.subscribe()
+    /// News of newer seals.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Sealed>> {
+        self.sealed.subscribe()
+    }
+
+    /// Builds the segment `id` of level 0 from its entries.
+    pub(crate) fn build(&self, id: SegmentId) -> Result<Arc<StoredSegment>, LedgerError> {
+        self.objects.build(id)
+    }
+
+    /// Merges the segments of the level below into the segment `id`.
+    pub(crate) fn merge(
+        &self,
+        id: SegmentId,
+        parts: &[Arc<StoredSegment>],
+    ) -> Result<Arc<StoredSegment>, LedgerError> {
+        self.objects.merge(id, parts)
     }
 
     /// Proves the records `numbers` of a level in the tree of its first `segments` records.
@@ -190,28 +166,6 @@ impl Segments {
             .ok_or_else(|| damaged("a level is missing"))?;
         crate::merkle::prove_range(&level.nodes, numbers.start, numbers.end, segments)
             .map_err(|_| damaged("a record is missing"))
-    }
-
-    /// Builds the segment `id` of level 0 from its entries.
-    pub(crate) fn build(&self, id: SegmentId) -> Result<Arc<StoredSegment>, LedgerError> {
-        let map = self.term_map(id.seqs())?;
-        let sink = ObjectSink(self.objects.create(&name(id))?);
-        let (record, sink) = map.write(id, sink)?;
-        self.finish(record, sink)
-    }
-
-    /// Merges the segments of the level below into the segment `id`.
-    pub(crate) fn merge(
-        &self,
-        id: SegmentId,
-        parts: &[Arc<StoredSegment>],
-    ) -> Result<Arc<StoredSegment>, LedgerError> {
-        let sink = ObjectSink(self.objects.create(&name(id))?);
-        let (record, sink) = merge(id, parts, sink).map_err(|error| match error {
-            MergeError::Read(error) => unreadable(error),
-            MergeError::Write(error) => error.into(),
-        })?;
-        self.finish(record, sink)
     }
 
     /// What a seal over the segments so far and these new ones says.
@@ -242,7 +196,6 @@ impl Segments {
             .ok_or_else(|| damaged("a level covers more than the one below"))?;
         drop(levels);
         let cover = sealed.cover(&(0..u64::MAX));
-        let covered = sealed.covered();
         let mut segments = self.sealed().segments.clone();
         segments.extend(
             new.into_iter()
@@ -250,84 +203,13 @@ impl Segments {
         );
         let (kept, merged): (BTreeMap<_, _>, _) =
             segments.into_iter().partition(|(id, _)| cover.contains(id));
-        *self.sealed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Sealed {
+        self.sealed.send_replace(Arc::new(Sealed {
             seal: Some(seq),
             levels: sealed,
             segments: kept,
-        });
-        self.covered.send_replace(covered);
+        }));
         for id in merged.keys() {
-            self.objects.delete(&name(*id))?;
-        }
-        Ok(())
-    }
-
-    fn finish(
-        &self,
-        record: SegmentRecord,
-        sink: ObjectSink,
-    ) -> Result<Arc<StoredSegment>, LedgerError> {
-        sink.0.finish()?;
-        let source = ObjectSource(self.objects.open(&name(record.id))?);
-        let segment = Segment::open(source, record).map_err(unreadable)?;
-        Ok(Arc::new(segment))
-    }
-
-    fn open_or_build(&self, record: &SegmentRecord) -> Result<StoredSegment, LedgerError> {
-        let opened = self.objects.open(&name(record.id));
-        match opened.map(|object| Segment::open(ObjectSource(object), *record)) {
-            Ok(Ok(segment)) => return Ok(segment),
-            Err(StoreError::Missing { .. }) | Ok(Err(SegmentError::Damaged { .. })) => {}
-            Ok(Err(SegmentError::Read(error))) | Err(error) => return Err(error.into()),
-        }
-        self.objects.delete(&name(record.id))?;
-        let built = self.rebuild(record.id)?;
-        if built.record() != record {
-            return Err(damaged("a segment is not what its entries come to"));
-        }
-        let source = ObjectSource(self.objects.open(&name(record.id))?);
-        Segment::open(source, *record).map_err(unreadable)
-    }
-
-    /// Builds a segment of any level from the entries.
-    fn rebuild(&self, id: SegmentId) -> Result<Arc<StoredSegment>, LedgerError> {
-        let Some(below) = id.level.checked_sub(1) else {
-            return self.build(id);
-        };
-        let first = id.number.saturating_mul(FAN_IN);
-        let numbers = first..first.saturating_add(FAN_IN);
-        let below = numbers.map(|number| SegmentId {
-            level: below,
-            number,
-        });
-        let ids: Vec<SegmentId> = below.collect();
-        let parts = ids
-            .iter()
-            .map(|id| self.rebuild(*id))
-            .collect::<Result<Vec<_>, _>>()?;
-        let merged = self.merge(id, &parts)?;
-        for id in ids {
-            self.objects.delete(&name(id))?;
-        }
-        Ok(merged)
-    }
-
-    /// The terms of entries, read from the store.
-    fn term_map(&self, seqs: Range<u64>) -> Result<TermMap, LedgerError> {
-        let mut map = TermMap::default();
-        self.reader.for_each_evidence(seqs, &mut |facts| {
-            map.push_entry(facts);
-            Ok(())
-        })?;
-        Ok(map)
-    }
-
-    fn remove_all_but(&self, cover: &[SegmentId]) -> Result<(), LedgerError> {
-        let kept: Vec<String> = cover.iter().map(|id| name(*id)).collect();
-        for found in self.objects.list()? {
-            if !kept.contains(&found) {
-                self.objects.delete(&found)?;
-            }
+            self.objects.delete(*id)?;
         }
         Ok(())
     }
@@ -339,11 +221,6 @@ impl Level {
         self.nodes.push(hash);
         self.tree.push(hash);
     }
-}
-
-/// What is called how in the object store.
-pub(super) fn name(id: SegmentId) -> String {
-    format!("segment-{}-{}", id.level, id.number)
 }
 
 /// What the seal `seq` says; without one, what a seal over nothing would.
@@ -395,17 +272,4 @@ fn seal_over<'a>(trees: impl Iterator<Item = &'a Frontier>) -> v1::Seal {
             })
             .collect(),
     }
-}
-
-pub(super) fn unreadable(error: SegmentError<StoreError>) -> LedgerError {
-    match error {
-        SegmentError::Read(error) => error.into(),
-        damaged @ SegmentError::Damaged { .. } => {
-            LedgerError::Damaged(Damage::of(damaged.to_string()))
-        }
-    }
-}
-
-fn damaged(what: &str) -> LedgerError {
-    LedgerError::Damaged(Damage::of(format!("the search index: {what}")))
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::error::LedgerError;
 use super::pack::{EncodedParts, Parts, Record};
-use super::ports::Entropy;
+use super::ports::{Entropy, fill};
 use super::published::Published;
 use crate::entry::parts::{body_hash, commitment};
 use crate::entry::{CheckedEvent, Digest, Invalid, Kind, Salts, Seed, Tag, signature, v1};
@@ -93,9 +93,7 @@ impl Submission {
         entropy: &dyn Entropy,
     ) -> Result<Self, LedgerError> {
         let mut seeds = vec![[0; 32]; events.len()];
-        entropy
-            .fill(seeds.as_flattened_mut())
-            .map_err(|error| LedgerError::Stopped(format!("no randomness: {error}")))?;
+        fill(entropy, seeds.as_flattened_mut())?;
         let shared = Bytes::from(envelope.encode_to_vec());
         let mut entries = Vec::with_capacity(events.len());
         for (index, (event, seed)) in events.into_iter().zip(seeds).enumerate() {

@@ -14,7 +14,7 @@ use crate::entry::genesis::Genesis;
 use crate::entry::wire::{Malformed, read_entry, read_hash, read_hashes};
 use crate::entry::{Header, Kind, v1};
 use crate::index::filter::{Filter, Truth};
-use crate::index::{Facts, Levels, Plan, Ranges, SegmentId, SegmentRecord, check_terms};
+use crate::index::{Facts, Levels, Plan, Ranges, SegmentRecord, by_level, check_terms};
 use crate::merkle::{Hash, empty_root, verify_consistency, verify_inclusion, verify_range};
 use crate::note::{Checkpoint, VerifierKey};
 
@@ -52,8 +52,6 @@ pub struct ProvedPage {
     /// The seq of the seal, and the seq behind the last entry that its index covers. Entries of the window beyond were
     /// shown one by one.
     pub seal: Option<(u64, u64)>,
-    /// Entries that were shown and did not match.
-    pub dismissed: u64,
 }
 
 /// Checks a page against its proof.
@@ -89,7 +87,6 @@ pub fn verify_page(
         matches: Vec::new(),
         unknown: Vec::new(),
         seal: seal.map(|seal| (seal.seq, seal.levels.covered())),
-        dismissed: 0,
     };
     for (header, body) in shown {
         let facts = Facts::new(&header, &body).map_err(|invalid| {
@@ -103,7 +100,7 @@ pub fn verify_page(
         match question.filter.evaluate(&facts) {
             Truth::True => proved.matches.push((header, body)),
             Truth::Unknown => proved.unknown.push(header.seq),
-            Truth::False => proved.dismissed += 1,
+            Truth::False => {}
         }
     }
     Ok(proved)
@@ -251,7 +248,7 @@ fn check_seal(
     };
     let (header, body) = read_entry(entry)?;
     let seq = header.seq;
-    let checked = check_entry(question.genesis.origin(), seq, &header.encode(), &body)?;
+    let checked = check_entry(question.genesis.origin(), seq, &entry.header, &body)?;
     let hashes = read_hashes(&proof.seal_inclusion)?;
     let newest = &tree.checkpoint;
     verify_inclusion(
@@ -317,20 +314,13 @@ impl Seal {
                 root: read_hash(&segment.root)?,
             });
         }
-        let mut levels: Vec<u8> = cover.iter().map(|id: &SegmentId| id.level).collect();
-        levels.sort_unstable();
-        levels.dedup();
-        let proved: Vec<u32> = proof.levels.iter().map(|level| level.level).collect();
-        if proved
-            != levels
-                .iter()
-                .map(|level| u32::from(*level))
-                .collect::<Vec<_>>()
-        {
+        let levels = by_level(&cover);
+        let proved = proof.levels.iter().map(|level| level.level);
+        if !proved.eq(levels.iter().map(|(level, _)| u32::from(*level))) {
             return Err(wrong("a proof for each level of the cover", "others"));
         }
-        for (level, proof) in levels.iter().zip(&proof.levels) {
-            self.check_level(*level, &records, &proof.hashes)?;
+        for ((level, numbers), proof) in levels.iter().zip(&proof.levels) {
+            self.check_level(*level, numbers.start, &records, &proof.hashes)?;
         }
         Ok(records)
     }
@@ -338,15 +328,12 @@ impl Seal {
     fn check_level(
         &self,
         level: u8,
+        first: u64,
         records: &[SegmentRecord],
         hashes: &[u8],
     ) -> Result<(), Finding> {
-        let of_level: Vec<_> = records
-            .iter()
-            .filter(|record| record.id.level == level)
-            .collect();
-        let leaves: Vec<Hash> = of_level.iter().map(|record| record.leaf_hash()).collect();
-        let first = of_level.first().map_or(0, |record| record.id.number);
+        let of_level = records.iter().filter(|record| record.id.level == level);
+        let leaves: Vec<Hash> = of_level.map(SegmentRecord::leaf_hash).collect();
         let root = self.levels.root(level).copied().unwrap_or_default();
         let segments = self.levels.segments(level);
         verify_range(first, &leaves, segments, &read_hashes(hashes)?, &root).map_err(|error| {
@@ -407,7 +394,7 @@ fn check_entries(
     let mut leaves = Vec::with_capacity(page.entries.len());
     for (seq, entry) in candidates.iter().zip(&page.entries) {
         let (header, body) = read_entry(entry)?;
-        let checked = check_entry(question.genesis.origin(), seq, &header.encode(), &body)?;
+        let checked = check_entry(question.genesis.origin(), seq, &entry.header, &body)?;
         leaves.push(checked.leaf_hash());
         shown.push((header, body));
     }

@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 
 use super::expression::{Comparison, Expression, Literal, Operand, Test};
-use crate::entry::Tag;
 use crate::index::terms::behind_scheme;
 use crate::index::{FIELDS, Facts, Field, FieldKind, Value};
 
@@ -73,8 +72,7 @@ impl Test {
     }
 
     fn evaluate_field(&self, field: &Field, facts: &Facts) -> Truth {
-        let known = field.part.is_none_or(|part| facts.knows(part))
-            && (field.name != "foreign" || facts.knows(Tag::Who));
+        let known = field.parts.iter().all(|part| facts.knows(*part));
         if !known {
             return Truth::Unknown;
         }

@@ -40,7 +40,7 @@ pub(super) fn comparisons(
     comparator: &'static str,
     value: &Text,
 ) -> Result<Vec<Part>, FilterProblem> {
-    if comparator == ":" && value.0.iter().all(String::is_empty) && value.0.len() == 2 {
+    if asks_presence(comparator, value) {
         return Ok(vec![plain(Comparison::Present)]);
     }
     match field.kind {
@@ -74,6 +74,11 @@ pub(super) fn comparisons(
     }
 }
 
+/// Whether it says `:*`.
+fn asks_presence(comparator: &str, value: &Text) -> bool {
+    comparator == ":" && matches!(value.0.as_slice(), [a, b] if a.is_empty() && b.is_empty())
+}
+
 /// The comparisons of a text.
 pub(super) fn text_comparisons(
     field: &'static Field,
@@ -81,9 +86,7 @@ pub(super) fn text_comparisons(
     value: &Text,
 ) -> Result<Vec<Part>, FilterProblem> {
     match (comparator, value.0.as_slice()) {
-        (":", [first, last]) if first.is_empty() && last.is_empty() => {
-            Ok(vec![plain(Comparison::Present)])
-        }
+        _ if asks_presence(comparator, value) => Ok(vec![plain(Comparison::Present)]),
         (":", _) => Ok(vec![plain(contains(value))]),
         ("=" | "!=", _) => equality(field, comparator, value),
         (_, [text]) => Ok(ordered(comparator, Literal::Text(text.clone()))),

@@ -172,22 +172,8 @@ impl<'a> Parser<'a> {
             let label = Comparison::Label(key.clone(), Box::new(Comparison::Present));
             return self.test(at, Operand::Field(field), label);
         }
-        let operand = Operand::Field(field);
         let parts = literal::comparisons(field, comparator, value).map_err(fail)?;
-        let mut all = Vec::with_capacity(parts.len());
-        for literal::Part {
-            negated,
-            comparison,
-        } in parts
-        {
-            let test = self.test(at, operand, comparison)?;
-            all.push(if negated {
-                Expression::Not(Box::new(test))
-            } else {
-                test
-            });
-        }
-        Ok(one_or(all, Expression::And))
+        self.all_of(at, field, parts)
     }
 
     fn compare_label(
@@ -206,15 +192,24 @@ impl<'a> Parser<'a> {
             problem,
         };
         let parts = literal::text_comparisons(labels, comparator, value).map_err(fail)?;
+        let of_key = parts.into_iter().map(|part| literal::Part {
+            comparison: Comparison::Label(key.into(), Box::new(part.comparison)),
+            ..part
+        });
+        self.all_of(at, labels, of_key.collect())
+    }
+
+    /// All parts of what a restriction stands for.
+    fn all_of(
+        &mut self,
+        at: usize,
+        field: &'static Field,
+        parts: Vec<literal::Part>,
+    ) -> Result<Expression, FilterError> {
         let mut all = Vec::with_capacity(parts.len());
-        for literal::Part {
-            negated,
-            comparison,
-        } in parts
-        {
-            let label = Comparison::Label(key.into(), Box::new(comparison));
-            let test = self.test(at, Operand::Field(labels), label)?;
-            all.push(if negated {
+        for part in parts {
+            let test = self.test(at, Operand::Field(field), part.comparison)?;
+            all.push(if part.negated {
                 Expression::Not(Box::new(test))
             } else {
                 test

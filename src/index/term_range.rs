@@ -1,0 +1,85 @@
+//! Ranges of terms.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::terms::term_text;
+use super::{FIELDS, Field, FieldKind, Term};
+
+/// A range of terms: from one, included, to another, excluded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TermRange {
+    /// The first term of the range.
+    pub from: Term,
+    /// The first term behind the range.
+    pub to: Term,
+}
+
+impl TermRange {
+    /// The range of one term.
+    pub fn point(term: Term) -> Self {
+        let mut to = term.clone();
+        to.value.push(0);
+        Self { from: term, to }
+    }
+
+    /// The values of a field from `from`, included, to `to`, excluded; each end is open when it is `None`.
+    pub fn between(tag: u16, from: Option<Vec<u8>>, to: Option<Vec<u8>>) -> Self {
+        let value = from.unwrap_or_default();
+        let after = Term {
+            tag: tag.saturating_add(1),
+            value: Vec::new(),
+        };
+        Self {
+            from: Term { tag, value },
+            to: to.map_or(after, |value| Term { tag, value }),
+        }
+    }
+
+    /// The values of a field that begin with `prefix`.
+    pub fn prefix(tag: u16, prefix: &[u8]) -> Self {
+        let mut behind = prefix.to_vec();
+        while let Some(last) = behind.pop() {
+            if let Some(next) = last.checked_add(1) {
+                behind.push(next);
+                return Self::between(tag, Some(prefix.to_vec()), Some(behind));
+            }
+        }
+        Self::between(tag, Some(prefix.to_vec()), None)
+    }
+
+    /// Whether a term lies in the range.
+    pub fn contains(&self, term: &Term) -> bool {
+        self.from <= *term && *term < self.to
+    }
+}
+
+/// For people, as a plan's explanation shows it. What a value says is not escaped.
+impl Display for TermRange {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { from, to } = self;
+        if let Some(tag) = from.presence_of() {
+            return write!(f, "{}:*", indexed(tag).map_or("?", |field| field.name));
+        }
+        let Some(Field { name, kind, .. }) = indexed(from.tag) else {
+            return f.write_str("?");
+        };
+        f.write_str(name)?;
+        if Self::point(from.clone()) == *self {
+            return write!(f, " = {}", term_text(*kind, &from.value));
+        }
+        if !from.value.is_empty() {
+            write!(f, " from {}", term_text(*kind, &from.value))?;
+        }
+        // The end of a range that has its last term in it is that term and a zero.
+        let last = to.value.strip_suffix(&[0]);
+        match last.filter(|_| *kind != FieldKind::Text) {
+            Some(last) => write!(f, " to {}", term_text(*kind, last)),
+            None if to.tag == from.tag => write!(f, " to before {}", term_text(*kind, &to.value)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn indexed(tag: u16) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.tag == Some(tag))
+}
