@@ -14,11 +14,13 @@ use prost_types::{
 };
 
 /// Fields whose text has a grammar of its own (docs/naming.md), or whose number is a time.
-const SYNTAX: [(&str, &str); 20] = [
+const SYNTAX: [(&str, &str); 22] = [
     ("Code.repository", "TargetName"),
     ("Context.observed_at", "Time"),
     ("Context.occurred_at", "Time"),
     ("Erasure.requested_by", "Identity"),
+    ("Link.valid_from", "Time"),
+    ("Link.valid_to", "Time"),
     ("Reference.uri", "TargetName"),
     ("Submitter.subject", "Identity"),
     ("Target.owner", "Identity"),

@@ -11,6 +11,7 @@ use super::{MAX_EVENT_BYTES, names, schema, v1};
 const ACTOR_SIGNATURE: u32 = 7;
 const WHAT_ACTION: u32 = 1;
 const WHAT_TARGETS: u32 = 4;
+const WHAT_LINK: u32 = 12;
 const WHAT_ACT: u32 = 15;
 const CONTEXT_SOURCE: u32 = 1;
 const CONTEXT_IDEMPOTENCY_ID: u32 = 10;
@@ -128,15 +129,54 @@ pub(crate) fn check_client_part(tag: Tag, bytes: &[u8]) -> Result<(), Invalid> {
 fn check_what(what: &[u8]) -> Result<(), Invalid> {
     let required = |field| Invalid::new(field, Problem::Required);
     let action = find_bytes(what, WHAT_ACTION).ok_or_else(|| required("what.action"))?;
-    if std::str::from_utf8(action).is_ok_and(names::is_ledger_action) {
+    let action =
+        std::str::from_utf8(action).map_err(|_| Invalid::new("what.action", Problem::NotUtf8))?;
+    if names::is_ledger_action(action) {
         return Err(Invalid::new("what.action", Problem::Reserved));
     }
-    find_bytes(what, WHAT_TARGETS).ok_or_else(|| required("what.targets"))?;
+    match (names::form_of_linked(action), find_bytes(what, WHAT_LINK)) {
+        (Some(form), Some(link)) => {
+            check_link(link, form).map_err(|invalid| invalid.inside("what.link"))?;
+        }
+        (Some(_), None) => return Err(required("what.link")),
+        (None, Some(_)) => {
+            let only = Problem::OnlyFor("identity.link and target.link");
+            return Err(Invalid::new("what.link", only));
+        }
+        (None, None) => {
+            find_bytes(what, WHAT_TARGETS).ok_or_else(|| required("what.targets"))?;
+        }
+    }
     check_targets_are_named(what)?;
     if find_bytes(what, WHAT_ACT).is_some() {
         return Err(Invalid::new("what.act", Problem::Reserved));
     }
     Ok(())
+}
+
+/// Checks a link whose encoding has been checked. Both names have the form that `form` checks.
+fn check_link(link: &[u8], form: names::Form) -> Result<(), Invalid> {
+    let link = v1::Link::decode(link)
+        .map_err(|_| Invalid::new("", Problem::NotCanonical("it cannot be decoded")))?;
+    for (field, name) in [("from", &link.from), ("to", &link.to)] {
+        if name.is_empty() {
+            return Err(Invalid::new(field, Problem::Required));
+        }
+        form(name).map_err(|problem| Invalid::new(field, Problem::BadName(problem)))?;
+    }
+    if link.from == link.to {
+        let same = Problem::BadName("is the same name as from".into());
+        return Err(Invalid::new("to", same));
+    }
+    if link.authority.is_empty() {
+        return Err(Invalid::new("authority", Problem::Required));
+    }
+    match (link.valid_from, link.valid_to) {
+        (Some(from), Some(to)) if to < from => {
+            Err(Invalid::new("valid_to", Problem::Before("valid_from")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The values of a repeated message field of a checked message.

@@ -47,6 +47,12 @@ pub enum Problem {
     /// Only the ledger sets this field.
     #[error("is set by the ledger alone")]
     Reserved,
+    /// Only some actions have this field.
+    #[error("is only for {0}")]
+    OnlyFor(&'static str),
+    /// The time comes before another that it cannot come before.
+    #[error("is before {0}")]
+    Before(&'static str),
     /// The bytes are not the canonical encoding of the message.
     #[error("is not canonically encoded: {0}")]
     NotCanonical(&'static str),

@@ -2,6 +2,11 @@
 //!
 //! `other:` is the open door in every form. Errors say what form is expected.
 
+/// Says which identities stood for the same.
+pub const IDENTITY_LINK: &str = "identity.link";
+/// Says which targets were the same.
+pub const TARGET_LINK: &str = "target.link";
+
 /// The schemes of target names, with the form that is shown when one is broken.
 const TARGET_FORMS: [(&str, &str); 11] = [
     ("dataset", "dataset://<catalogue>/<name>"),
@@ -51,6 +56,18 @@ pub fn check_action(action: &str) -> Result<(), String> {
 /// Whether only the ledger itself may record this action.
 pub fn is_ledger_action(action: &str) -> bool {
     action.starts_with("ledger.")
+}
+
+/// Says what is wrong with a name.
+pub(super) type Form = fn(&str) -> Result<(), String>;
+
+/// The form of the names that an action joins, if it is one that does.
+pub(super) fn form_of_linked(action: &str) -> Option<Form> {
+    match action {
+        IDENTITY_LINK => Some(check_identity),
+        TARGET_LINK => Some(check_target),
+        _ => None,
+    }
 }
 
 /// An identity: `<realm>:<namespace>/<id>`, `<realm>:<id>` where the realm has no namespaces, or a SPIFFE id.

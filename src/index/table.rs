@@ -112,6 +112,12 @@ pub static FIELDS: &[Field] = &[
     indexed(35, "occurred_at", FieldKind::Time, CONTEXT, "when it happened, as claimed", |facts, take| {
         time(facts.context.occurred_at, take);
     }),
+    indexed(36, "linked", FieldKind::Text, WHAT, "a name that is said to mean the same as another", |facts, take| {
+        if let Some(link) = &facts.what.link {
+            text(&link.from, take);
+            text(&link.to, take);
+        }
+    }),
     unindexed("seq", FieldKind::Number, &[], "the position in the ledger", |facts, take| {
         take(Value::Number(facts.header.seq));
     }),
@@ -141,6 +147,9 @@ pub static FIELDS: &[Field] = &[
     }),
     unindexed("node", FieldKind::Text, WHAT, "a node of the run", |facts, take| {
         facts.what.run.iter().for_each(|run| texts(&run.nodes, take));
+    }),
+    unindexed("link_authority", FieldKind::Text, WHAT, "whose word it is that names mean the same", |facts, take| {
+        text(facts.what.link.as_ref().map_or("", |link| &link.authority), take);
     }),
     unindexed("source_seq", FieldKind::Number, CONTEXT, "the source's own counter", |facts, take| {
         number(facts.context.source_seq, take);

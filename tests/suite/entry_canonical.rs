@@ -212,9 +212,9 @@ fn unknown_fields_are_refused() {
         refused(&sorted, "", Problem::UnknownField(unknown));
     }
     refused(
-        &[what(field(12, "x")), context([])],
+        &[what(field(13, "x")), context([])],
         "what",
-        Problem::UnknownField(12),
+        Problem::UnknownField(13),
     );
     let target = field(4, [field(1, "other:x"), field(10, "x")].concat());
     refused(

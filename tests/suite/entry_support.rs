@@ -199,10 +199,15 @@ fn what() -> impl Strategy<Value = v1::What> {
         vec(reference(), 0..3),
         vec(reference(), 0..3),
     );
-    let act = ("[a-k][a-z]{0,6}\\.[a-z]{1,6}", 0..4i32, text());
+    let action = prop_oneof![
+        4 => ("[a-h][a-z]{0,6}\\.[a-z]{1,6}", Just(None)),
+        1 => (Just("identity.link".to_owned()), link(identity).prop_map(Some)),
+        1 => (Just("target.link".to_owned()), link(name).prop_map(Some)),
+    ];
+    let act = (action, 0..4i32, text());
     let more = (maybe_identity(), text(), vec(identity(), 0..3));
     (act, lists, option::of(run()), option::of(code()), more).prop_map(
-        |((action, outcome, outcome_code), (targets, inputs, outputs), run, code, more)| {
+        |(((action, link), outcome, outcome_code), (targets, inputs, outputs), run, code, more)| {
             let (grantee, permission, participants) = more;
             v1::What {
                 action,
@@ -216,10 +221,27 @@ fn what() -> impl Strategy<Value = v1::What> {
                 grantee,
                 permission,
                 participants,
+                link,
                 act: None,
             }
         },
     )
+}
+
+/// A link of two names. The second is never the first.
+fn link<S: Strategy<Value = String>>(name: fn() -> S) -> impl Strategy<Value = v1::Link> {
+    let valid = (option::of(TIMES), option::of(0..1_000_000_000_000i64));
+    (name(), name(), valid, "\\PC{1,9}").prop_map(|(from, to, (valid_from, length), authority)| {
+        let to = if from == to { format!("{to}x") } else { to };
+        let until = length.map(|length| valid_from.unwrap_or(0).saturating_add(length));
+        v1::Link {
+            from,
+            to,
+            valid_from,
+            valid_to: until.filter(|until| *until < TIMES.end),
+            authority,
+        }
+    })
 }
 
 fn context() -> impl Strategy<Value = v1::Context> {

@@ -134,6 +134,7 @@ fn what() -> v1::What {
         grantee: "oidc:corp/mallory".into(),
         permission: "write".into(),
         participants: vec!["oidc:corp/alice".into(), "oidc:corp/bob".into()],
+        link: None,
         act: None,
     }
 }

@@ -20,6 +20,7 @@ mod cli_support;
 mod collect_git;
 mod entry_canonical;
 mod entry_json;
+mod entry_link;
 mod entry_names;
 mod entry_support;
 mod format_doc;

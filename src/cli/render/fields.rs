@@ -1,6 +1,6 @@
 //! One entry, field by field, for people.
 
-use crate::entry::json::Row;
+use crate::entry::json::{Row, time};
 use crate::entry::{Kind, Tag, hex, v1};
 
 /// The fields of an entry that have something to say, in the order of the parts.
@@ -164,6 +164,20 @@ fn add_rest_of_what(fields: &mut Fields, what: &v1::What) {
     fields.add("grantee", &what.grantee);
     fields.add("permission", &what.permission);
     fields.add("participants", what.participants.join(", "));
+    if let Some(link) = &what.link {
+        add_link(fields, link);
+    }
+}
+
+fn add_link(fields: &mut Fields, link: &v1::Link) {
+    let bound = |time: Option<i64>, open: &str| {
+        time.and_then(time::write)
+            .unwrap_or_else(|| open.to_string())
+    };
+    fields.add("link", format!("{} = {}", link.from, link.to));
+    fields.add("  valid from", bound(link.valid_from, "ever"));
+    fields.add("  valid to", bound(link.valid_to, "this day"));
+    fields.add("  authority", &link.authority);
 }
 
 fn add_context(fields: &mut Fields, row: &Row, context: &v1::Context) {

@@ -78,7 +78,9 @@ fn targets(row: &Row) -> String {
         };
         format!("{}{}", escape(&target.uri), change)
     });
-    lines.collect::<Vec<_>>().join("\n")
+    let link = row.what.as_ref().and_then(|what| what.link.as_ref());
+    let link = link.map(|link| format!("{}\n= {}", escape(&link.from), escape(&link.to)));
+    lines.chain(link).collect::<Vec<_>>().join("\n")
 }
 
 fn or_dash(text: &str) -> std::borrow::Cow<'_, str> {

@@ -9,7 +9,7 @@
 //!
 //! # Fields
 //!
-//! All are optional to the reader; an event needs `action`, a target and `source`. A field that is null counts as absent,
+//! All are optional to the reader; an event needs `action`, `source` and a target, or a `link` instead of it. A field that is null counts as absent,
 //! an unknown field or a field given twice is refused. Limits are those of `proto/graven/v1/event.proto`.
 //!
 //! | field | value |
@@ -27,6 +27,7 @@
 //! | `inputs`, `outputs` | array; each a name, or an object of `uri`, `version`, `evidence` (`observed`, `declared`, `inferred`), `role` |
 //! | `code` | object of `repository`, `commit`, `path`, `dirty`, `image` |
 //! | `grantee`, `permission`, `participants` | text; text; array of text |
+//! | `link` | object of `from`, `to`, `valid_from`, `valid_to`, `authority`; for the actions `identity.link` and `target.link` |
 //! | `source`, `source_seq`, `source_id` | text; whole number; text |
 //! | `occurred_at`, `observed_at` | RFC 3339 with an offset, to the nanosecond |
 //! | `host`, `correlation_id`, `causation_seq` | text; text; whole number |

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::super::{Tag, hex, v1};
+use super::time;
 use super::words::{self, word};
 
 /// Serializes the fields of an object, leaving out what is empty.
@@ -133,6 +134,14 @@ object!(v1::Code, |code, object| {
     object.text("path", &code.path)?;
     object.some("dirty", code.dirty.then_some(true))?;
     object.text("image", &code.image)?;
+});
+
+object!(v1::Link, |link, object| {
+    object.always("from", &link.from)?;
+    object.always("to", &link.to)?;
+    object.some("valid_from", link.valid_from.and_then(time::write))?;
+    object.some("valid_to", link.valid_to.and_then(time::write))?;
+    object.text("authority", &link.authority)?;
 });
 
 object!(v1::Process, |process, object| {

@@ -136,6 +136,7 @@ fn what(object: &mut Object<'_>) -> Result<v1::What, JsonError> {
         grantee: object.text("grantee")?,
         permission: object.text("permission")?,
         participants: object.texts("participants")?,
+        link: object.optional("link", link)?,
         act: None,
     })
 }
@@ -265,6 +266,19 @@ fn code(value: Value<'_>) -> Result<v1::Code, JsonError> {
     };
     object.finish()?;
     Ok(code)
+}
+
+fn link(value: Value<'_>) -> Result<v1::Link, JsonError> {
+    let mut object = Object::read(value)?;
+    let link = v1::Link {
+        from: object.text("from")?,
+        to: object.text("to")?,
+        valid_from: object.optional("valid_from", |time| time::read(&time))?,
+        valid_to: object.optional("valid_to", |time| time::read(&time))?,
+        authority: object.text("authority")?,
+    };
+    object.finish()?;
+    Ok(link)
 }
 
 fn context(object: &mut Object<'_>) -> Result<v1::Context, JsonError> {

@@ -209,7 +209,8 @@ fn write_what<M: SerializeMap>(row: &mut Fields<M>, what: &v1::What) -> Result<(
     row.some("code", what.code.as_ref().map(Out))?;
     row.text("grantee", &what.grantee)?;
     row.text("permission", &what.permission)?;
-    row.list("participants", &what.participants)
+    row.list("participants", &what.participants)?;
+    row.some("link", what.link.as_ref().map(Out))
 }
 
 fn write_context<M: SerializeMap>(
