@@ -9,7 +9,7 @@ use super::answer::{Answer, Ask, MAX_PAGE_SIZE};
 use super::arguments::{Connection, Global, Output, Pinned};
 use super::bodies::malformed;
 use super::failure::Failure;
-use super::log::literal;
+use super::question::literal;
 use super::render::RowWriter;
 use crate::entry::json::{Row, short_version};
 use crate::entry::v1;

@@ -18,6 +18,7 @@ mod init;
 mod keygen;
 mod log;
 mod prove;
+mod question;
 mod render;
 mod serve;
 mod show;
