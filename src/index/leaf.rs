@@ -123,6 +123,12 @@ pub(crate) fn decode_leaf(leaf: &[u8], span: u32) -> Option<Vec<LeafTerm>> {
     rest.is_empty().then_some(terms)
 }
 
+/// The terms that a leaf shows to whoever reads it; none if it is not one.
+pub fn leaf_terms(leaf: &[u8]) -> Option<Vec<Term>> {
+    let terms = decode_leaf(leaf, u32::MAX)?;
+    Some(terms.into_iter().map(|term| term.term).collect())
+}
+
 /// The first term of a leaf, without reading the others.
 pub(crate) fn first_term(leaf: &[u8]) -> Option<Term> {
     let (&[LEAF, _], mut rest) = leaf.split_first_chunk()? else {

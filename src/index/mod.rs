@@ -32,7 +32,7 @@ pub use build::{MergeError, TermMap, merge};
 pub use check::{TermProofError, check_terms};
 pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};
-pub use leaf::{INLINE_BYTES, LEAF_TERMS};
+pub use leaf::{INLINE_BYTES, LEAF_TERMS, leaf_terms};
 pub use lookup::Found;
 pub use plan::{Bounds, Plan};
 pub use postings::CHUNK_OFFSETS;

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::filter::{Comparison, Expression, Filter, Literal, Operand, Pattern, Test};
 use super::ranges::Ranges;
 use super::terms::{MAX_TERM_BYTES, VERSION_TERM_BYTES, behind_scheme, cut, term_value};
-use super::{Field, FieldKind, Term, TermRange, Value};
+use super::{Field, FieldKind, Term, TermRange, Value, field};
 
 /// How a filter is answered from the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +77,20 @@ impl Plan {
     /// The ranges of terms whose lists it needs.
     pub fn ranges(&self) -> &[TermRange] {
         &self.ranges
+    }
+
+    /// The filter that does without some ranges of terms: a comparison that one of `dropped` would answer is replaced by one
+    /// that every entry passes. Its plan has the other ranges, in their order, and leaves the entries that this one leaves
+    /// when the lists of those ranges are not known.
+    pub fn without(filter: &Filter, dropped: &[TermRange]) -> Filter {
+        let every_entry = field("seq").map(|seq| Test {
+            operand: Operand::Field(seq),
+            comparison: Comparison::GreaterOrEqual(Literal::Number(0)),
+        });
+        filter.with_tests(&mut |test| {
+            let (range, _) = terms_of(test)?;
+            every_entry.clone().filter(|_| dropped.contains(&range))
+        })
     }
 
     /// Which ranges are worth reading, given how many entries have a term of each (`None`: not known, and not readable). A

@@ -1,7 +1,7 @@
 //! From an entry to its index terms.
 
 use super::fields::{FieldKind, Value};
-use super::{FIELDS, Facts};
+use super::{FIELDS, Facts, Field};
 use crate::entry::json::time;
 
 /// The longest value of a term, in bytes. A longer text is indexed by its beginning.
@@ -32,6 +32,12 @@ impl Term {
             tag: PRESENCE,
             value: tag.to_be_bytes().to_vec(),
         }
+    }
+
+    /// The field that it says something about: a value, or that there is one.
+    pub fn field(&self) -> Option<&'static Field> {
+        let tag = self.presence_of().unwrap_or(self.tag);
+        FIELDS.iter().find(|field| field.tag == Some(tag))
     }
 
     /// The field whose presence the term stands for, if it stands for one's.

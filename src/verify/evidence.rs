@@ -96,7 +96,11 @@ impl Evidence {
             );
             checks.add(Check::Genesis, self.check_genesis(&checkpoint));
             if let Some(minimum) = minimum {
-                doubts.extend(self.check_minimum(minimum, key, &checkpoint, &mut checks));
+                let origin = self.genesis.origin();
+                match check_minimum(minimum, origin, key, &checkpoint) {
+                    Ok(extends) => checks.add(Check::Minimum, extends),
+                    Err(doubt) => doubts.push(doubt),
+                }
             }
         }
         EvidenceReport {
@@ -213,47 +217,43 @@ impl Evidence {
             hash_text(&genesis)
         ))
     }
+}
 
-    fn check_minimum(
-        &self,
-        minimum: Minimum<'_>,
-        key: &VerifierKey,
-        checkpoint: &Checkpoint,
-        checks: &mut Checks,
-    ) -> Option<Reason> {
-        let opened = parse_note(minimum.note)
-            .and_then(|note| open_checkpoint(&note, self.genesis.origin(), key));
-        let least = match opened {
-            Ok(least) => least,
-            Err(finding) => {
-                return Some(Reason::UnusableMinimum {
-                    problem: finding.to_string(),
-                });
-            }
-        };
-        let (old, new) = (least.size(), checkpoint.size());
-        let extends = if old > new {
-            let expected = format!("{old} entries at least");
-            Err(Finding::of(Check::Minimum, expected, format!("{new}")))
-        } else if old == new {
-            expect_root(Check::Minimum, least.root(), checkpoint.root())
-        } else if old == 0 {
-            Ok(())
-        } else if let Some(proof) = minimum.consistency {
-            verify_consistency(old, new, proof, least.root(), checkpoint.root()).map_err(|error| {
-                let expected = format!("an extension of the checkpoint of {old} entries");
-                Finding::of(Check::Minimum, expected, error.to_string())
-            })
-        } else {
-            return Some(Reason::NoConsistencyProof {
-                minimum: old,
-                size: new,
-            });
-        };
-        let good = || format!("it extends the checkpoint of {old} entries");
-        checks.add(Check::Minimum, extends.map(|()| good()));
-        None
-    }
+/// Checks that a checkpoint extends the minimum: what that shows, or what is wrong.
+///
+/// # Errors
+///
+/// Why it cannot be told.
+pub(super) fn check_minimum(
+    minimum: Minimum<'_>,
+    origin: &str,
+    key: &VerifierKey,
+    checkpoint: &Checkpoint,
+) -> Result<Result<String, Finding>, Reason> {
+    let opened = parse_note(minimum.note).and_then(|note| open_checkpoint(&note, origin, key));
+    let least = opened.map_err(|finding| Reason::UnusableMinimum {
+        problem: finding.to_string(),
+    })?;
+    let (old, new) = (least.size(), checkpoint.size());
+    let extends = if old > new {
+        let expected = format!("{old} entries at least");
+        Err(Finding::of(Check::Minimum, expected, format!("{new}")))
+    } else if old == new {
+        expect_root(Check::Minimum, least.root(), checkpoint.root())
+    } else if old == 0 {
+        Ok(())
+    } else if let Some(proof) = minimum.consistency {
+        verify_consistency(old, new, proof, least.root(), checkpoint.root()).map_err(|error| {
+            let expected = format!("an extension of the checkpoint of {old} entries");
+            Finding::of(Check::Minimum, expected, error.to_string())
+        })
+    } else {
+        return Err(Reason::NoConsistencyProof {
+            minimum: old,
+            size: new,
+        });
+    };
+    Ok(extends.map(|()| format!("it extends the checkpoint of {old} entries")))
 }
 
 /// The checks made so far.

@@ -33,6 +33,7 @@ use crate::entry::genesis::Genesis;
 use crate::entry::{Digest, Header, Tag, hex};
 use crate::note::{TlogProof, VerifierKey};
 
+/// What the format field of evidence says.
 const FORMAT: &str = "graven evidence v1";
 /// The largest evidence file that is read, in bytes.
 pub const MAX_EVIDENCE_BYTES: usize = 16 * 1024 * 1024;
@@ -55,9 +56,9 @@ struct File {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct GenesisInFile {
-    descriptor: String,
-    hash: String,
+pub(super) struct GenesisInFile {
+    pub(super) descriptor: String,
+    pub(super) hash: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -165,11 +166,11 @@ impl Evidence {
     }
 }
 
-fn malformed(expected: impl Into<String>, found: impl Into<String>) -> Finding {
+pub(super) fn malformed(expected: impl Into<String>, found: impl Into<String>) -> Finding {
     Finding::of(Check::Format, expected, found)
 }
 
-fn parse_genesis(genesis: &GenesisInFile, origin: &str) -> Result<Genesis, Finding> {
+pub(super) fn parse_genesis(genesis: &GenesisInFile, origin: &str) -> Result<Genesis, Finding> {
     let wrong = |expected: &str, found: String| Finding::of(Check::Genesis, expected, found);
     let encoded = parse_base64(&genesis.descriptor)
         .ok_or_else(|| malformed("base64", "a genesis descriptor that is not"))?;
@@ -185,7 +186,7 @@ fn parse_genesis(genesis: &GenesisInFile, origin: &str) -> Result<Genesis, Findi
     Ok(decoded)
 }
 
-fn parse_header(header: &str) -> Result<Header, Finding> {
+pub(super) fn parse_header(header: &str) -> Result<Header, Finding> {
     let bytes = hex::decode(header)
         .ok_or_else(|| malformed("lower-case hexadecimal", "a header that is not"))?;
     Header::decode(&bytes)

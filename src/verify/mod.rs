@@ -5,6 +5,7 @@
 //! - [`Verdict`], [`Finding`], [`Check`], [`Reason`]: the words of every result
 //! - [`verify_receipt`], [`expand_receipt`]: what an append was answered with
 //! - [`Evidence`]: one entry with its proof as a file, for someone who has no server
+//! - [`Case`]: an answer with its proof as a file, likewise, and [`Withholding`]: what of it can be kept back
 //! - [`verify_page`]: that an answer to a question leaves no entry out
 //! - [`check_entry`], [`Audit`]: every entry of a ledger, from wherever they come
 //!
@@ -12,21 +13,34 @@
 //! bytes, sizes come from signed checkpoints, and keys from the caller.
 
 mod audit;
+mod case;
+mod case_answer;
+mod case_file;
+mod case_text;
+mod disclosure;
 mod entry;
 mod evidence;
 mod evidence_file;
 mod expand;
+mod originals;
 mod receipt;
 mod search;
 mod text;
 mod trust;
 mod verdict;
+mod withhold;
 
 pub use audit::{Audit, AuditReport};
+pub use case::{Case, CaseReport, Made, ProvedCase};
+pub use case_answer::{Answered, CaseAnswer, CasePage};
+pub use case_file::{MAX_CASE_BYTES, file_format};
+pub use disclosure::Disclosure;
 pub use entry::{CheckedEntry, check_entry};
 pub use evidence::{Evidence, EvidenceReport, FirstEntry, Minimum};
 pub use evidence_file::MAX_EVIDENCE_BYTES;
 pub use expand::expand_receipt;
+pub use originals::Originals;
 pub use receipt::{Expected, verify_receipt};
 pub use search::{ProvedPage, Question, verify_page};
 pub use verdict::{Check, Finding, Reason, Verdict};
+pub use withhold::Withholding;

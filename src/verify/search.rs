@@ -43,6 +43,8 @@ pub struct ProvedPage {
     pub checkpoint: Checkpoint,
     /// The tree size at which the question is answered.
     pub size: u64,
+    /// The root of the tree of that size.
+    pub root: Hash,
     /// The seqs that the page answers for.
     pub window: Range<u64>,
     /// Every entry of the window that matches, ascending.
@@ -83,6 +85,7 @@ pub fn verify_page(
     let mut proved = ProvedPage {
         checkpoint: tree.checkpoint,
         size: tree.size,
+        root: tree.root,
         window,
         matches: Vec::new(),
         unknown: Vec::new(),

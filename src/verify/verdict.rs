@@ -163,6 +163,8 @@ pub enum Check {
     IdempotencyId,
     /// The segments of the search index are those that the newest seal commits to.
     Index,
+    /// What a case says about itself is what it proves.
+    Statement,
 }
 
 impl Check {
@@ -196,6 +198,7 @@ impl Check {
             Self::Tile => "tile",
             Self::IdempotencyId => "idempotency-id",
             Self::Index => "index",
+            Self::Statement => "statement",
         }
     }
 }

@@ -18,6 +18,39 @@ pub enum Expression {
     Test(Test),
 }
 
+impl Expression {
+    /// Calls `take` with every comparison. Recurses as deep as the expression is nested.
+    pub(super) fn visit_tests<'a>(&'a self, take: &mut dyn FnMut(&'a Test)) {
+        match self {
+            Self::All => {}
+            Self::And(inner) | Self::Or(inner) => {
+                for expression in inner {
+                    expression.visit_tests(take);
+                }
+            }
+            Self::Not(inner) => inner.visit_tests(take),
+            Self::Test(test) => take(test),
+        }
+    }
+
+    /// The expression with other comparisons where `replace` gives one. Recurses as deep as the expression is nested.
+    pub(super) fn with_tests(&self, replace: &mut dyn FnMut(&Test) -> Option<Test>) -> Self {
+        let mut all = |inner: &[Self]| {
+            inner
+                .iter()
+                .map(|inner| inner.with_tests(replace))
+                .collect()
+        };
+        match self {
+            Self::All => Self::All,
+            Self::And(inner) => Self::And(all(inner)),
+            Self::Or(inner) => Self::Or(all(inner)),
+            Self::Not(inner) => Self::Not(Box::new(inner.with_tests(replace))),
+            Self::Test(test) => Self::Test(replace(test).unwrap_or_else(|| test.clone())),
+        }
+    }
+}
+
 /// A comparison with the values of one field. It holds when it holds for one of them, so never when there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Test {

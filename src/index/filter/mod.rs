@@ -34,6 +34,7 @@ pub use expression::{Comparison, Expression, Literal, Operand, Test};
 pub use pattern::Pattern;
 
 use super::Facts;
+use crate::entry::Tag;
 
 /// The longest text of a filter, in bytes.
 pub const MAX_FILTER_BYTES: usize = 16 * 1024;
@@ -58,6 +59,31 @@ impl Filter {
     /// The filter as a tree.
     pub fn expression(&self) -> &Expression {
         &self.expression
+    }
+
+    /// Calls `take` with every comparison of the filter.
+    pub fn visit_tests<'a>(&'a self, take: &mut dyn FnMut(&'a Test)) {
+        self.expression.visit_tests(take);
+    }
+
+    /// The parts of an entry that decide whether it matches, ascending.
+    pub fn parts(&self) -> Vec<Tag> {
+        let mut parts = Vec::new();
+        self.visit_tests(&mut |test| match test.operand {
+            Operand::Field(field) => parts.extend_from_slice(field.parts),
+            Operand::Anywhere => parts.extend(Tag::ALL),
+        });
+        parts.sort_unstable();
+        parts.dedup();
+        parts
+    }
+
+    /// The filter in which comparisons stand as `replace` says, where it gives another one.
+    #[must_use]
+    pub fn with_tests(&self, replace: &mut dyn FnMut(&Test) -> Option<Test>) -> Self {
+        Self {
+            expression: self.expression.with_tests(replace),
+        }
     }
 
     /// Whether an entry matches.
