@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use super::TermRange;
+use super::count::Tally;
 use super::leaf::{LEAF_TERMS, LeafTerm, Postings, chunk_hash, decode_leaf};
-use super::lookup::{offsets, seqs_of};
+use super::lookup::{ends_of, offsets, seqs_of, tally_between, tally_of};
 use super::postings::{self, CHUNK_OFFSETS, Runs};
 use super::ranges::Ranges;
 use super::reader::chunk_offsets;
 use super::record::SegmentRecord;
+use super::{Term, TermRange};
 use crate::entry::v1;
 use crate::entry::wire::{Malformed, read_hashes};
 use crate::merkle::{Hash, ProofError, leaf_hash, verify_range};
@@ -53,23 +54,78 @@ pub fn check_terms(
     window: &Range<u64>,
     proof: &v1::TermProof,
 ) -> Result<Ranges, TermProofError> {
+    let lists = check_lists(record, range, window, proof)?;
+    Ok(lists
+        .iter()
+        .flat_map(|(_, seqs)| seqs.runs().iter().cloned())
+        .collect())
+}
+
+/// The same, term by term.
+pub fn check_lists(
+    record: &SegmentRecord,
+    range: &TermRange,
+    window: &Range<u64>,
+    proof: &v1::TermProof,
+) -> Result<Vec<(Term, Ranges)>, TermProofError> {
+    let within = offsets(&record.id.seqs(), window);
+    let check_list = |term: &LeafTerm, shown: &[(u64, Runs)]| {
+        let runs = match (&term.postings, shown) {
+            (Postings::Inline(runs), _) | (_, [(_, runs)]) => runs.as_slice(),
+            _ => &[],
+        };
+        seqs_of(runs, record.id.seqs(), window).collect()
+    };
+    check_each(record, range, &[within], proof, check_list)
+}
+
+/// Checks a proof about how many entries of `window` have each term of `range` in the segment of `record`.
+///
+/// `record` must have been proved already, and the window lie within the segment at least in part. The answer is exactly
+/// what the segment's root commits to.
+pub fn check_tallies(
+    record: &SegmentRecord,
+    range: &TermRange,
+    window: &Range<u64>,
+    proof: &v1::TermProof,
+) -> Result<Vec<(Term, Tally)>, TermProofError> {
+    let seqs = record.id.seqs();
+    let ends = ends_of(&offsets(&seqs, window));
+    let tally = |term: &LeafTerm, shown: &[(u64, Runs)]| match &term.postings {
+        Postings::Inline(runs) => tally_of(runs, &seqs, window),
+        Postings::Root(_) => tally_between(shown, &seqs, window),
+    };
+    check_each(record, range, &ends, proof, tally)
+}
+
+/// Checks the leaves of a proof, and the chunks of each of its terms about each of these windows. `answer` has a term's
+/// offsets for each, behind the index of the first chunk.
+fn check_each<T>(
+    record: &SegmentRecord,
+    range: &TermRange,
+    windows: &[Range<u32>],
+    proof: &v1::TermProof,
+    answer: impl Fn(&LeafTerm, &[(u64, Runs)]) -> T,
+) -> Result<Vec<(Term, T)>, TermProofError> {
     let terms = check_leaves(record, range, proof)?;
     let mut postings = proof.postings.iter();
-    let mut found = Vec::new();
-    for term in &terms {
-        let runs = match &term.postings {
-            Postings::Inline(runs) => runs.clone(),
-            Postings::Root(root) => {
+    let mut answers = Vec::with_capacity(terms.len());
+    for term in terms {
+        let mut shown = Vec::new();
+        if let Postings::Root(root) = &term.postings {
+            for window in windows {
                 let proof = postings.next().ok_or(TermProofError::WrongPostings)?;
-                check_postings(record, term, root, window, proof)?
+                let runs = check_postings(record, &term, root, window, proof)?;
+                shown.push((proof.first_chunk, runs));
             }
-        };
-        found.extend(seqs_of(&runs, record.id.seqs(), window));
+        }
+        let answer = answer(&term, &shown);
+        answers.push((term.term, answer));
     }
     if postings.next().is_some() {
         return Err(TermProofError::WrongPostings);
     }
-    Ok(found.into_iter().collect())
+    Ok(answers)
 }
 
 /// The terms of `range`, all of them.
@@ -127,7 +183,7 @@ fn check_postings(
     record: &SegmentRecord,
     term: &LeafTerm,
     root: &Hash,
-    window: &Range<u64>,
+    window: &Range<u32>,
     proof: &v1::PostingsProof,
 ) -> Result<Runs, TermProofError> {
     let chunks = u64::from(term.count).div_ceil(CHUNK_OFFSETS as u64);
@@ -164,7 +220,6 @@ fn check_postings(
         what: "the chunks",
         error,
     })?;
-    let window = offsets(&record.id.seqs(), window);
     let from_start =
         proof.first_chunk == 0 || runs.first().is_some_and(|run| run.start <= window.start);
     let to_end = behind == chunks || runs.last().is_some_and(|run| run.end >= window.end);

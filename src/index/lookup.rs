@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use super::count::Tally;
 use super::leaf::{Postings, chunk_hash};
-use super::postings::Runs;
+use super::postings::{CHUNK_OFFSETS, Runs};
 use super::ranges::Ranges;
 use super::reader::{ChunkRow, Segment, SegmentError, Source, StoredLeaf, chunk_offsets};
 use super::segment::ROW_HEIGHT;
@@ -15,6 +16,19 @@ use crate::merkle::{Frontier, NodeReader, ProveError, leaf_hash, node_hash, prov
 pub struct Found {
     first_leaf: u64,
     leaves: Vec<StoredLeaf>,
+}
+
+/// How much of a range of terms is to be found at once. One term is always.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// Terms.
+    pub terms: usize,
+    /// Bytes of their leaves.
+    pub bytes: usize,
+    /// Postings of all the terms together.
+    pub postings: u64,
+    /// Postings that one term can have in the window.
+    pub in_window: u64,
 }
 
 impl<S: Source> Segment<S> {
@@ -40,6 +54,49 @@ impl<S: Source> Segment<S> {
         Ok(Some(Found { first_leaf, leaves }))
     }
 
+    /// Finds the terms of a range as far as `most` allows. Returns the range to before the first term that it does not
+    /// allow, and its leaves.
+    pub fn find_some(
+        &self,
+        range: &TermRange,
+        most: &Most,
+    ) -> Result<(TermRange, Found), SegmentError<S::Error>> {
+        let first_leaf = self.leaf_with(&range.from)?;
+        let (mut leaves, mut bytes, mut terms, mut postings) = (Vec::new(), 0, 0, 0u64);
+        let mut found = range.clone();
+        'leaves: for index in first_leaf..self.leaves() {
+            let leaf = self.leaf(index)?;
+            bytes += leaf.bytes.len();
+            let ends = leaf.terms.last().is_some_and(|last| last.term >= range.to);
+            let mut last = None;
+            for term in leaf.terms.iter().filter(|term| range.contains(&term.term)) {
+                terms += 1;
+                postings = postings.saturating_add(most.in_window.min(u64::from(term.count)));
+                if terms > 1
+                    && (terms > most.terms || postings > most.postings || bytes > most.bytes)
+                {
+                    last = Some(term.term.clone());
+                    break;
+                }
+            }
+            leaves.push(leaf);
+            if let Some(last) = last {
+                found.to = last;
+                break 'leaves;
+            }
+            if ends {
+                break;
+            }
+        }
+        Ok((found, Found { first_leaf, leaves }))
+    }
+
+    /// Over how many leaves a range of terms reaches.
+    pub fn reach(&self, range: &TermRange) -> Result<u64, SegmentError<S::Error>> {
+        let (first, last) = (self.leaf_with(&range.from)?, self.leaf_with(&range.to)?);
+        Ok(last.saturating_sub(first).saturating_add(1))
+    }
+
     /// The entries of `window` that have a term of the range.
     pub fn postings(
         &self,
@@ -49,23 +106,89 @@ impl<S: Source> Segment<S> {
     ) -> Result<Ranges, SegmentError<S::Error>> {
         let mut seqs = Vec::new();
         for (leaf, index) in found.terms(range) {
-            let Some(term) = leaf.terms.get(index) else {
-                continue;
-            };
-            let runs = match &term.postings {
-                Postings::Inline(runs) => runs.clone(),
-                Postings::Root(_) => {
-                    let rows = leaf.chunk_rows(index);
-                    let mut runs = Vec::new();
-                    for chunk in self.chunks_of(&rows, window) {
-                        runs.extend(self.read_chunk(&rows, chunk, term.count)?.1);
-                    }
-                    runs
-                }
-            };
+            let runs = self.runs(leaf, index, window)?;
             seqs.extend(seqs_of(&runs, self.record().id.seqs(), window));
         }
         Ok(seqs.into_iter().collect())
+    }
+
+    /// The terms of the range, ascending, with the entries of `window` that have each.
+    pub fn lists(
+        &self,
+        found: &Found,
+        range: &TermRange,
+        window: &Range<u64>,
+    ) -> Result<Vec<(Term, Ranges)>, SegmentError<S::Error>> {
+        let mut lists = Vec::new();
+        for (leaf, index) in found.terms(range) {
+            let runs = self.runs(leaf, index, window)?;
+            let seqs = seqs_of(&runs, self.record().id.seqs(), window).collect();
+            if let Some(term) = leaf.terms.get(index) {
+                lists.push((term.term.clone(), seqs));
+            }
+        }
+        Ok(lists)
+    }
+
+    /// The terms of the range, ascending, and how many entries of `window` have each, found from where their postings
+    /// begin and end within it.
+    pub fn tallies(
+        &self,
+        found: &Found,
+        range: &TermRange,
+        window: &Range<u64>,
+    ) -> Result<Vec<(Term, Tally)>, SegmentError<S::Error>> {
+        let seqs = self.record().id.seqs();
+        let ends = ends_of(&offsets(&seqs, window));
+        let mut tallies = Vec::new();
+        for (leaf, index) in found.terms(range) {
+            let Some(term) = leaf.terms.get(index) else {
+                continue;
+            };
+            let tally = match &term.postings {
+                Postings::Inline(runs) => tally_of(runs, &seqs, window),
+                Postings::Root(_) => {
+                    let rows = leaf.chunk_rows(index);
+                    let mut shown = Vec::with_capacity(ends.len());
+                    for end in &ends {
+                        let chunks = chunks_about(&rows, end);
+                        let mut runs = Vec::new();
+                        for chunk in chunks.clone() {
+                            runs.extend(self.read_chunk(&rows, chunk, term.count)?.1);
+                        }
+                        shown.push((chunks.start, runs));
+                    }
+                    tally_between(&shown, &seqs, window)
+                }
+            };
+            tallies.push((term.term.clone(), tally));
+        }
+        Ok(tallies)
+    }
+
+    /// The offsets of a term, at least those of `window`.
+    fn runs(
+        &self,
+        leaf: &StoredLeaf,
+        index: usize,
+        window: &Range<u64>,
+    ) -> Result<Runs, SegmentError<S::Error>> {
+        let mut runs = Runs::new();
+        match leaf
+            .terms
+            .get(index)
+            .map(|term| (&term.postings, term.count))
+        {
+            Some((Postings::Inline(inline), _)) => runs.clone_from(inline),
+            Some((Postings::Root(_), count)) => {
+                let rows = leaf.chunk_rows(index);
+                for chunk in self.chunks_of(&rows, window) {
+                    runs.extend(self.read_chunk(&rows, chunk, count)?.1);
+                }
+            }
+            None => {}
+        }
+        Ok(runs)
     }
 
     /// Proves which entries of `window` have a term of the range.
@@ -74,6 +197,28 @@ impl<S: Source> Segment<S> {
         found: &Found,
         range: &TermRange,
         window: &Range<u64>,
+    ) -> Result<v1::TermProof, SegmentError<S::Error>> {
+        let window = offsets(&self.record().id.seqs(), window);
+        self.prove_within(found, range, &[window])
+    }
+
+    /// Proves how many entries of `window` have each term of the range.
+    pub fn prove_tallies(
+        &self,
+        found: &Found,
+        range: &TermRange,
+        window: &Range<u64>,
+    ) -> Result<v1::TermProof, SegmentError<S::Error>> {
+        let window = offsets(&self.record().id.seqs(), window);
+        self.prove_within(found, range, &ends_of(&window))
+    }
+
+    /// Proves the terms of the range, and of each its postings within these offsets.
+    fn prove_within(
+        &self,
+        found: &Found,
+        range: &TermRange,
+        windows: &[Range<u32>],
     ) -> Result<v1::TermProof, SegmentError<S::Error>> {
         let end = found.first_leaf.saturating_add(found.leaves.len() as u64);
         let hashes = if found.leaves.is_empty() {
@@ -86,7 +231,9 @@ impl<S: Source> Segment<S> {
         for (leaf, index) in found.terms(range) {
             let rows = leaf.chunk_rows(index);
             if let Some(term) = leaf.terms.get(index).filter(|_| !rows.is_empty()) {
-                postings.push(self.prove_postings(&rows, term.count, window)?);
+                for window in windows {
+                    postings.push(self.prove_postings(&rows, term.count, window)?);
+                }
             }
         }
         Ok(v1::TermProof {
@@ -175,9 +322,9 @@ impl<S: Source> Segment<S> {
         &self,
         rows: &[ChunkRow],
         count: u32,
-        window: &Range<u64>,
+        window: &Range<u32>,
     ) -> Result<v1::PostingsProof, SegmentError<S::Error>> {
-        let shown = self.chunks_of(rows, window);
+        let shown = chunks_about(rows, window);
         let mut chunks = Vec::new();
         for chunk in shown.clone() {
             chunks.push(self.read_chunk(rows, chunk, count)?.0.to_vec());
@@ -204,14 +351,9 @@ impl<S: Source> Segment<S> {
         self.chunk(row, chunk_offsets(count, chunk))
     }
 
-    /// The chunks that show all postings of `window`: one before and one behind it included.
+    /// The chunks that show all postings of `window`.
     fn chunks_of(&self, rows: &[ChunkRow], window: &Range<u64>) -> Range<u64> {
-        let window = offsets(&self.record().id.seqs(), window);
-        let not_above = rows.partition_point(|row| row.first <= window.start);
-        let below_end = rows.partition_point(|row| row.first < window.end);
-        let first = not_above.saturating_sub(1);
-        let end = (below_end + 1).min(rows.len());
-        first as u64..end as u64
+        chunks_about(rows, &offsets(&self.record().id.seqs(), window))
     }
 
     fn unprovable(&self, error: ProveError<SegmentError<S::Error>>) -> SegmentError<S::Error> {
@@ -223,6 +365,11 @@ impl<S: Source> Segment<S> {
 }
 
 impl Found {
+    /// Bytes of its leaves.
+    pub fn bytes(&self) -> usize {
+        self.leaves.iter().map(|leaf| leaf.bytes.len()).sum()
+    }
+
     /// How many entries of the segment have a term of the range; one that has several counts as often.
     pub fn count(&self, range: &TermRange) -> u64 {
         let terms = self.terms(range);
@@ -273,6 +420,60 @@ impl NodeReader for ChunkTree<'_> {
             tree.push(row.hash);
         }
         Ok(tree.root())
+    }
+}
+
+/// The chunks that show all postings of `window`: one before and one behind it included.
+fn chunks_about(rows: &[ChunkRow], window: &Range<u32>) -> Range<u64> {
+    let not_above = rows.partition_point(|row| row.first <= window.start);
+    let below_end = rows.partition_point(|row| row.first < window.end);
+    let first = not_above.saturating_sub(1);
+    let end = (below_end + 1).min(rows.len());
+    first as u64..end as u64
+}
+
+/// The first and the last offset of a window.
+pub(super) fn ends_of(window: &Range<u32>) -> [Range<u32>; 2] {
+    let (first, last) = (window.start, window.end.saturating_sub(1));
+    [first..first.saturating_add(1), last..window.end.max(last)]
+}
+
+/// How many entries of `window` a whole list has.
+pub(super) fn tally_of(runs: &[Range<u32>], seqs: &Range<u64>, window: &Range<u64>) -> Tally {
+    Tally::of(&seqs_of(runs, seqs.clone(), window).collect())
+}
+
+/// How many entries of `window` a list has that is cut into chunks, from the chunks about each end of the window: with the
+/// index of the first of them their offsets.
+pub(super) fn tally_between(
+    shown: &[(u64, Runs)],
+    seqs: &Range<u64>,
+    window: &Range<u64>,
+) -> Tally {
+    let within = offsets(seqs, window);
+    let [(low_chunk, low), (high_chunk, high)] = shown else {
+        return Tally::default();
+    };
+    let before = |chunk: u64, runs: &[Range<u32>], end: u32| {
+        let shown = runs
+            .iter()
+            .map(|run| run.end.min(end).saturating_sub(run.start));
+        let shown: u64 = shown.map(u64::from).sum();
+        chunk
+            .saturating_mul(CHUNK_OFFSETS as u64)
+            .saturating_add(shown)
+    };
+    let count =
+        before(*high_chunk, high, within.end).saturating_sub(before(*low_chunk, low, within.start));
+    let first = low.iter().find(|run| run.end > within.start);
+    let last = high.iter().rev().find(|run| run.start < within.end);
+    match (count, first, last) {
+        (1.., Some(first), Some(last)) => Tally {
+            count,
+            first: seqs.start + u64::from(first.start.max(within.start)),
+            last: seqs.start + u64::from(last.end.min(within.end)).saturating_sub(1),
+        },
+        _ => Tally::default(),
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`TermMap`], [`merge`]: segments, built from entries or from the segments below, with [`Segment`] to look terms up and
 //!   prove what was found, and [`check_terms`] to check it
 //! - [`filter`]: the language of questions, and [`Plan`]: what of a filter terms can answer
+//! - [`GroupBy`], [`Counts`]: entries counted by the values of a field
 //! - [`Levels`]: what a seal commits to, and which segments cover a range
 //!
 //! A term stands for a value, or for the beginning of one. A list of terms is therefore a superset of what a filter asks
@@ -13,6 +14,7 @@
 
 mod build;
 mod check;
+mod count;
 mod facts;
 mod fields;
 pub mod filter;
@@ -29,12 +31,13 @@ mod term_range;
 mod terms;
 
 pub use build::{MergeError, TermMap, merge};
-pub use check::{TermProofError, check_terms};
+pub use check::{TermProofError, check_lists, check_tallies, check_terms};
+pub use count::{Counts, GroupBy, GroupByError, Tally};
 pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};
 pub use leaf::{INLINE_BYTES, LEAF_TERMS, leaf_terms};
-pub use lookup::Found;
-pub use plan::{Bounds, Plan};
+pub use lookup::{Found, Most};
+pub use plan::{Bounds, Candidates, Plan};
 pub use postings::CHUNK_OFFSETS;
 pub use ranges::Ranges;
 pub use reader::{Segment, SegmentError, Source};

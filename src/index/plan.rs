@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::filter::{Comparison, Expression, Filter, Literal, Operand, Pattern, Test};
 use super::ranges::Ranges;
-use super::terms::{MAX_TERM_BYTES, VERSION_TERM_BYTES, behind_scheme, cut, term_value};
+use super::terms::{HOUR, MAX_TERM_BYTES, VERSION_TERM_BYTES, behind_scheme, cut, term_value};
 use super::{Field, FieldKind, Term, TermRange, Value, field};
 
 /// How a filter is answered from the index.
@@ -40,22 +40,29 @@ enum Node {
         /// Whether to have a term is the same as to match.
         exact: bool,
     },
+    /// Those with these seqs.
+    Seqs(Range<u64>),
+    /// All within the bounds, which say the same.
+    Bounded,
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
 }
 
-/// A set that holds every match, and whether it holds nothing else.
-struct Answer {
-    seqs: Ranges,
-    exact: bool,
+/// A set that holds every match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidates {
+    /// The seqs.
+    pub seqs: Ranges,
+    /// Whether it holds nothing else, provided that every seq lies within the plan's bounds.
+    pub exact: bool,
 }
 
 impl Plan {
     /// The plan for a filter.
     pub fn new(filter: &Filter) -> Self {
         let mut ranges = Vec::new();
-        let node = plan(filter.expression(), &mut ranges);
+        let node = plan(filter.expression(), true, &mut ranges);
         let mut bounds = Bounds {
             seqs: 0..u64::MAX,
             recorded_from: None,
@@ -83,9 +90,10 @@ impl Plan {
     /// that every entry passes. Its plan has the other ranges, in their order, and leaves the entries that this one leaves
     /// when the lists of those ranges are not known.
     pub fn without(filter: &Filter, dropped: &[TermRange]) -> Filter {
-        let every_entry = field("seq").map(|seq| Test {
-            operand: Operand::Field(seq),
-            comparison: Comparison::GreaterOrEqual(Literal::Number(0)),
+        // Below NOT and OR the index cannot tell about times, as it cannot about the lists that are left out.
+        let every_entry = field("recorded_at").map(|recorded_at| Test {
+            operand: Operand::Field(recorded_at),
+            comparison: Comparison::GreaterOrEqual(Literal::Time(0)),
         });
         filter.with_tests(&mut |test| {
             let (range, _) = terms_of(test)?;
@@ -103,8 +111,18 @@ impl Plan {
 
     /// The seqs of `window` that can match. `lists` has, for each range of the plan, the seqs of the window that have one
     /// of its terms; `None` where that is not known.
-    pub fn candidates(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Ranges {
-        self.node.answer(lists, window).seqs
+    pub fn candidates(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Candidates {
+        self.node.answer(lists, window)
+    }
+
+    /// At most so many entries can match, given how many have a term of each range (`None`: not known).
+    pub fn most(&self, counts: &[Option<u64>]) -> u64 {
+        self.node.most(counts)
+    }
+
+    /// Whether terms and seqs alone tell who matches.
+    pub fn is_exact(&self) -> bool {
+        self.node.is_exact()
     }
 }
 
@@ -129,25 +147,14 @@ impl Bounds {
     }
 
     fn narrow_seqs(&mut self, comparison: &Comparison) {
-        let (from, before) = match comparison {
-            Comparison::Equal(Literal::Number(seq)) => (*seq, seq.saturating_add(1)),
-            Comparison::Less(Literal::Number(seq)) => (0, *seq),
-            Comparison::LessOrEqual(Literal::Number(seq)) => (0, seq.saturating_add(1)),
-            Comparison::Greater(Literal::Number(seq)) => (seq.saturating_add(1), u64::MAX),
-            Comparison::GreaterOrEqual(Literal::Number(seq)) => (*seq, u64::MAX),
-            _ => return,
-        };
-        self.seqs = self.seqs.start.max(from)..self.seqs.end.min(before);
+        if let Some(seqs) = seqs(comparison) {
+            self.seqs = self.seqs.start.max(seqs.start)..self.seqs.end.min(seqs.end);
+        }
     }
 
     fn narrow_times(&mut self, comparison: &Comparison) {
-        let (from, before) = match comparison {
-            Comparison::Equal(Literal::Time(time)) => (Some(*time), Some(time.saturating_add(1))),
-            Comparison::Less(Literal::Time(time)) => (None, Some(*time)),
-            Comparison::LessOrEqual(Literal::Time(time)) => (None, Some(time.saturating_add(1))),
-            Comparison::Greater(Literal::Time(time))
-            | Comparison::GreaterOrEqual(Literal::Time(time)) => (Some(*time), None),
-            _ => return,
+        let Some((from, before)) = times(comparison) else {
+            return;
         };
         self.recorded_from = self.recorded_from.max(from);
         self.recorded_before = match (self.recorded_before, before) {
@@ -164,7 +171,8 @@ impl Node {
     /// At most so many entries are left.
     fn most(&self, counts: &[Option<u64>]) -> u64 {
         match self {
-            Self::All | Self::Not(_) => u64::MAX,
+            Self::All | Self::Bounded | Self::Not(_) => u64::MAX,
+            Self::Seqs(seqs) => seqs.end.saturating_sub(seqs.start),
             Self::Terms { range, .. } => counts.get(*range).copied().flatten().unwrap_or(u64::MAX),
             Self::And(nodes) => nodes
                 .iter()
@@ -181,7 +189,7 @@ impl Node {
     /// Marks the ranges that are worth reading when at most `others` entries are left by the rest of the filter.
     fn mark_worth(&self, counts: &[Option<u64>], others: u64, worth: &mut [bool]) {
         match self {
-            Self::All => {}
+            Self::All | Self::Bounded | Self::Seqs(_) => {}
             Self::Terms { range, .. } => {
                 let count = counts.get(*range).copied().flatten();
                 let cheap = |count| count <= others.saturating_mul(POSTINGS_PER_ENTRY);
@@ -204,15 +212,33 @@ impl Node {
         }
     }
 
-    fn answer(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Answer {
-        let all = |exact| Answer {
+    fn is_exact(&self) -> bool {
+        match self {
+            Self::All => false,
+            Self::Bounded | Self::Seqs(_) => true,
+            Self::Terms { exact, .. } => *exact,
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter().all(Self::is_exact),
+            Self::Not(node) => node.is_exact(),
+        }
+    }
+
+    fn answer(&self, lists: &[Option<Ranges>], window: &Range<u64>) -> Candidates {
+        let all = |exact| Candidates {
             seqs: Ranges::from(window.clone()),
             exact,
         };
         match self {
             Self::All => all(false),
+            Self::Bounded => all(true),
+            Self::Seqs(seqs) => {
+                let start = seqs.start.clamp(window.start, window.end);
+                Candidates {
+                    seqs: (start..seqs.end.clamp(start, window.end)).into(),
+                    exact: true,
+                }
+            }
             Self::Terms { range, exact } => match lists.get(*range) {
-                Some(Some(seqs)) => Answer {
+                Some(Some(seqs)) => Candidates {
                     seqs: seqs.clone(),
                     exact: *exact,
                 },
@@ -222,7 +248,7 @@ impl Node {
                 let mut both = all(true);
                 for node in nodes {
                     let next = node.answer(lists, window);
-                    both = Answer {
+                    both = Candidates {
                         seqs: both.seqs.intersection(&next.seqs),
                         exact: both.exact && next.exact,
                     };
@@ -230,13 +256,13 @@ impl Node {
                 both
             }
             Self::Or(nodes) => {
-                let mut either = Answer {
+                let mut either = Candidates {
                     seqs: Ranges::new(),
                     exact: true,
                 };
                 for node in nodes {
                     let next = node.answer(lists, window);
-                    either = Answer {
+                    either = Candidates {
                         seqs: either.seqs.union(&next.seqs),
                         exact: either.exact && next.exact,
                     };
@@ -244,34 +270,72 @@ impl Node {
                 either
             }
             Self::Not(node) => match node.answer(lists, window) {
-                Answer { seqs, exact: true } => Answer {
+                Candidates { seqs, exact: true } => Candidates {
                     seqs: seqs.complement(window.clone()),
                     exact: true,
                 },
-                Answer { exact: false, .. } => all(false),
+                Candidates { exact: false, .. } => all(false),
             },
         }
     }
 }
 
-fn plan(expression: &Expression, ranges: &mut Vec<TermRange>) -> Node {
+/// The plan of an expression. `must`: an entry has to pass it to match.
+fn plan(expression: &Expression, must: bool, ranges: &mut Vec<TermRange>) -> Node {
+    let mut inner = |inner, must| plan(inner, must, ranges);
     match expression {
-        Expression::All => Node::All,
-        Expression::And(all) => Node::And(all.iter().map(|inner| plan(inner, ranges)).collect()),
-        Expression::Or(any) => Node::Or(any.iter().map(|inner| plan(inner, ranges)).collect()),
-        Expression::Not(inner) => Node::Not(Box::new(plan(inner, ranges))),
-        Expression::Test(test) => match terms_of(test) {
-            Some((range, exact)) => {
-                let known = ranges.iter().position(|known| *known == range);
-                let range = known.unwrap_or_else(|| {
-                    ranges.push(range);
-                    ranges.len() - 1
-                });
-                Node::Terms { range, exact }
-            }
-            None => Node::All,
-        },
+        Expression::All => Node::Bounded,
+        Expression::And(all) => Node::And(all.iter().map(|each| inner(each, must)).collect()),
+        Expression::Or(any) => Node::Or(any.iter().map(|each| inner(each, false)).collect()),
+        Expression::Not(negated) => Node::Not(Box::new(inner(negated, false))),
+        Expression::Test(test) => plan_test(test, must, ranges),
     }
+}
+
+fn plan_test(test: &Test, must: bool, ranges: &mut Vec<TermRange>) -> Node {
+    if let Operand::Field(field) = test.operand {
+        match (field.name, &test.comparison) {
+            ("seq" | "recorded_at", Comparison::Present) => return Node::Bounded,
+            ("seq", comparison) => return seqs(comparison).map_or(Node::All, Node::Seqs),
+            ("recorded_at", comparison) if must && times(comparison).is_some() => {
+                return Node::Bounded;
+            }
+            _ => {}
+        }
+    }
+    let Some((range, exact)) = terms_of(test) else {
+        return Node::All;
+    };
+    let known = ranges.iter().position(|known| *known == range);
+    let range = known.unwrap_or_else(|| {
+        ranges.push(range);
+        ranges.len() - 1
+    });
+    Node::Terms { range, exact }
+}
+
+/// The seqs that compare so.
+fn seqs(comparison: &Comparison) -> Option<Range<u64>> {
+    Some(match comparison {
+        Comparison::Equal(Literal::Number(seq)) => *seq..seq.saturating_add(1),
+        Comparison::Less(Literal::Number(seq)) => 0..*seq,
+        Comparison::LessOrEqual(Literal::Number(seq)) => 0..seq.saturating_add(1),
+        Comparison::Greater(Literal::Number(seq)) => seq.saturating_add(1)..u64::MAX,
+        Comparison::GreaterOrEqual(Literal::Number(seq)) => *seq..u64::MAX,
+        _ => return None,
+    })
+}
+
+/// From when on and before when a time compares so.
+fn times(comparison: &Comparison) -> Option<(Option<i64>, Option<i64>)> {
+    Some(match comparison {
+        Comparison::Equal(Literal::Time(time)) => (Some(*time), Some(time.checked_add(1)?)),
+        Comparison::Less(Literal::Time(time)) => (None, Some(*time)),
+        Comparison::LessOrEqual(Literal::Time(time)) => (None, Some(time.checked_add(1)?)),
+        Comparison::GreaterOrEqual(Literal::Time(time)) => (Some(*time), None),
+        Comparison::Greater(Literal::Time(time)) => (Some(time.checked_add(1)?), None),
+        _ => return None,
+    })
 }
 
 /// The terms that an entry must have one of to pass a test, and whether it then does. None when terms cannot tell.
@@ -280,19 +344,30 @@ fn terms_of(test: &Test) -> Option<(TermRange, bool)> {
         return None;
     };
     let tag = field.tag?;
+    let ordered = |literal| ordered_term(field, literal);
+    let between = |from, to, exact| Some((TermRange::between(tag, from, to), exact));
     match &test.comparison {
         Comparison::Present => Some((TermRange::point(Term::presence(tag)), true)),
         Comparison::Equal(literal) => {
             let (value, whole) = literal_term(field, literal);
             Some((TermRange::point(Term { tag, value }), whole))
         }
-        Comparison::Less(literal) | Comparison::LessOrEqual(literal) => {
-            let value = ordered_term(field, literal)?;
-            Some((TermRange::between(tag, None, Some(behind(value))), false))
+        // A value that begins with a shorter one, and goes on, comes behind it.
+        Comparison::Less(literal) => match ordered(literal)? {
+            (value, whole) if whole || begins_hour(literal) => between(None, Some(value), true),
+            (value, _) => between(None, Some(behind(value)), false),
+        },
+        Comparison::LessOrEqual(literal) => {
+            let (value, whole) = ordered(literal)?;
+            between(None, Some(behind(value)), whole)
         }
-        Comparison::Greater(literal) | Comparison::GreaterOrEqual(literal) => {
-            let value = ordered_term(field, literal)?;
-            Some((TermRange::between(tag, Some(value), None), false))
+        Comparison::Greater(literal) => match ordered(literal)? {
+            (value, true) => between(Some(behind(value)), None, true),
+            (value, false) => between(Some(value), None, false),
+        },
+        Comparison::GreaterOrEqual(literal) => {
+            let (value, whole) = ordered(literal)?;
+            between(Some(value), None, whole || begins_hour(literal))
         }
         Comparison::Matches(pattern) => prefix_terms(tag, field.kind, pattern),
         Comparison::Contains(_) | Comparison::Label(..) => None,
@@ -317,9 +392,14 @@ fn literal_term(field: &Field, literal: &Literal) -> (Vec<u8>, bool) {
 }
 
 /// The same, for fields whose terms are ordered as their values are.
-fn ordered_term(field: &Field, literal: &Literal) -> Option<Vec<u8>> {
+fn ordered_term(field: &Field, literal: &Literal) -> Option<(Vec<u8>, bool)> {
     let ordered = field.kind != FieldKind::Version;
-    ordered.then(|| literal_term(field, literal).0)
+    ordered.then(|| literal_term(field, literal))
+}
+
+/// Whether it is the first time of the hour that its term stands for.
+fn begins_hour(literal: &Literal) -> bool {
+    matches!(literal, Literal::Time(time) if time.rem_euclid(HOUR) == 0)
 }
 
 /// The least value above `value`.

@@ -51,6 +51,12 @@ impl TermRange {
     pub fn contains(&self, term: &Term) -> bool {
         self.from <= *term && *term < self.to
     }
+
+    /// The same for a value of the range's first term's field.
+    pub(super) fn contains_value(&self, value: &[u8]) -> bool {
+        let behind = self.to.tag != self.from.tag || value < self.to.value.as_slice();
+        self.from.value.as_slice() <= value && behind
+    }
 }
 
 /// For people, as a plan's explanation shows it. What a value says is not escaped.
@@ -64,18 +70,24 @@ impl Display for TermRange {
             return f.write_str("?");
         };
         f.write_str(name)?;
+        let text = |value| match kind {
+            FieldKind::Time => format!("the hour {}", term_text(*kind, value)),
+            _ => term_text(*kind, value),
+        };
         if Self::point(from.clone()) == *self {
-            return write!(f, " = {}", term_text(*kind, &from.value));
+            return write!(f, " = {}", text(&from.value));
         }
-        if !from.value.is_empty() {
-            write!(f, " from {}", term_text(*kind, &from.value))?;
+        // A number with a zero behind it is what comes behind that number.
+        let behind = |value: &'_ [u8]| value.len() == 9 && *kind != FieldKind::Text;
+        match from.value.strip_suffix(&[0]) {
+            Some(before) if behind(&from.value) => write!(f, " from behind {}", text(before))?,
+            _ if !from.value.is_empty() => write!(f, " from {}", text(&from.value))?,
+            _ => {}
         }
-        // The end of a range that has its last term in it is that term and a zero.
-        let last = to.value.strip_suffix(&[0]);
-        match last.filter(|_| *kind != FieldKind::Text) {
-            Some(last) => write!(f, " to {}", term_text(*kind, last)),
-            None if to.tag == from.tag => write!(f, " to before {}", term_text(*kind, &to.value)),
-            None => Ok(()),
+        match to.value.strip_suffix(&[0]) {
+            Some(last) if behind(&to.value) => write!(f, " to {}", text(last)),
+            _ if to.tag == from.tag => write!(f, " to before {}", text(&to.value)),
+            _ => Ok(()),
         }
     }
 }

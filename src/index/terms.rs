@@ -12,7 +12,8 @@ pub const VERSION_TERM_BYTES: usize = 16;
 /// The tag under which stand the tags of the fields that an entry has.
 const PRESENCE: u16 = 0;
 
-const HOUR: i64 = 3_600_000_000_000;
+/// Nanoseconds of an hour.
+pub(super) const HOUR: i64 = 3_600_000_000_000;
 /// Flipped, so that negative numbers come before the others.
 const SIGN: u64 = 1 << 63;
 
@@ -108,14 +109,13 @@ fn append_signed(number: i64, term: &mut Vec<u8>) {
     term.extend_from_slice(&(number.cast_unsigned() ^ SIGN).to_be_bytes());
 }
 
-/// A term's value for people.
+/// A term's value for people; of a time the beginning of its hour.
 pub(super) fn term_text(kind: FieldKind, term: &[u8]) -> String {
     match (kind, term.try_into().map(u64::from_be_bytes)) {
         (FieldKind::Number, Ok(number)) => number.to_string(),
         (FieldKind::Time, Ok(number)) => {
             let hour = i128::from((number ^ SIGN).cast_signed());
-            let time = time::write(hour * i128::from(HOUR));
-            format!("the hour {}", time.as_deref().unwrap_or("?"))
+            time::write(hour * i128::from(HOUR)).unwrap_or_else(|| "?".into())
         }
         (FieldKind::Flag, _) => "true".into(),
         _ => String::from_utf8_lossy(term).into_owned(),

@@ -8,6 +8,8 @@ mod act;
 mod anchor;
 mod audit;
 mod audit_index;
+mod basis;
+mod count;
 mod error;
 mod head;
 mod home;
@@ -39,6 +41,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use audit::{DirectoryReport, audit_directory};
+pub use basis::PageProof;
+pub use count::{Count, CountPage};
 pub use error::{Damage, Existing, LedgerError, Refusal};
 pub use home::{Directory, Home};
 pub use open::init;
@@ -46,7 +50,7 @@ pub use parallel::in_parallel;
 pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use published::Published;
 pub use reader::SealedEntry;
-pub use search::{Cost, Page, PageProof, Search};
+pub use search::{Cost, Page, Search};
 pub use submission::{Appended, Submission};
 
 use crate::entry::genesis::Genesis;

@@ -7,6 +7,7 @@
 mod append;
 pub mod client;
 mod closing;
+mod count;
 pub mod identity;
 mod limits;
 mod query;
@@ -14,6 +15,7 @@ mod read;
 mod receipt;
 mod rpc;
 mod status;
+mod token;
 mod wire;
 
 use std::future::Future;

@@ -1,38 +1,29 @@
 //! Answers to questions.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tonic::{Response, Status};
 
 use super::read::{blocking, message};
 use super::status::bad_request;
+use super::token::{Question, Token};
 use crate::entry::{Header, v1};
 use crate::index::filter::Filter;
-use crate::ledger::{Ledger, LedgerError, Page, PageProof, Search};
+use crate::ledger::{Cost, Ledger, LedgerError, Page, PageProof, Search};
 use crate::merkle::Hash;
 use crate::store::Direction;
 
 const DEFAULT_PAGE_SIZE: u32 = 100;
 const MAX_PAGE_SIZE: u32 = 1_000;
-const TOKEN_VERSION: u8 = 1;
 const TOKEN_CONTEXT: &str = "graven v1 page token";
-
-/// Where the next page begins, and of which question it is.
-struct Token {
-    next: u64,
-    size: u64,
-    question: [u8; 16],
-}
 
 /// Answers a question as far as one page goes.
 pub(super) async fn search(
     ledger: &Arc<Ledger>,
     request: v1::SearchRequest,
 ) -> Result<Response<v1::SearchResponse>, Status> {
-    let filter = Filter::parse(&request.filter)
-        .map_err(|error| bad_request("filter", &format!("is not one: {error}")))?;
+    let filter = parse(&request.filter)?;
     let page_size = match request.page_size {
         0 => DEFAULT_PAGE_SIZE,
         size if size <= MAX_PAGE_SIZE => size,
@@ -42,37 +33,20 @@ pub(super) async fn search(
         v1::Order::Unspecified | v1::Order::Ascending => Direction::Forward,
         v1::Order::Descending => Direction::Reverse,
     };
-    let question = digest(&request);
-    let token = if request.page_token.is_empty() {
-        None
-    } else {
-        let token = Token::decode(&request.page_token)
-            .filter(|token| token.question == question)
-            .filter(|token| request.size == 0 || request.size == token.size);
-        Some(token.ok_or_else(|| bad_request("page_token", "is not of this question"))?)
-    };
+    let question = Question::new(
+        TOKEN_CONTEXT,
+        (request.start, request.end),
+        &[&request.filter, &request.order.to_string()],
+    );
+    let token = Token::of_request(&request.page_token, question, request.size)?;
     blocking(ledger, move |ledger| {
         let asked = token.as_ref().map_or(request.size, |token| token.size);
-        let size = if asked == 0 {
-            ledger.published().size()
-        } else {
-            asked
-        };
-        let end = if request.end == 0 {
-            u64::MAX
-        } else {
-            request.end
-        };
-        let mut range = request.start.min(size)..end.min(size);
+        let (size, mut range) = asked_range(ledger, asked, request.start, request.end)?;
         if let Some(token) = &token {
             match direction {
                 Direction::Forward => range.start = token.next.clamp(range.start, range.end),
                 Direction::Reverse => range.end = token.next.clamp(range.start, range.end),
             }
-        }
-        if range.end < range.start {
-            let what = format!("start {} is after end {end}", request.start);
-            return Err(LedgerError::BadRange(what));
         }
         let page = ledger.search(&Search {
             filter: &filter,
@@ -90,6 +64,7 @@ pub(super) async fn search(
             next,
             size,
             question,
+            within: None,
         });
         Ok(response(
             page,
@@ -109,15 +84,43 @@ fn response(page: Page, size: u64, next_page_token: String) -> v1::SearchRespons
         entries: page.entries.iter().map(message).collect(),
         next_page_token,
         proof: page.proof.map(proof),
-        cost: Some(v1::SearchCost {
-            segments: page.cost.segments,
-            entries: page.cost.entries,
-            ranges: page.cost.ranges,
-        }),
+        cost: Some(cost(page.cost)),
     }
 }
 
-fn proof(proof: PageProof) -> v1::SearchProof {
+/// A filter as a request has it.
+pub(super) fn parse(filter: &str) -> Result<Filter, Status> {
+    Filter::parse(filter).map_err(|error| bad_request("filter", &format!("is not one: {error}")))
+}
+
+/// The size that a question is answered at, and the seqs it is about. 0 stands for the newest size, and for its end.
+pub(super) fn asked_range(
+    ledger: &Ledger,
+    size: u64,
+    start: u64,
+    end: u64,
+) -> Result<(u64, Range<u64>), LedgerError> {
+    let size = match size {
+        0 => ledger.published().size(),
+        size => size,
+    };
+    let end = if end == 0 { u64::MAX } else { end };
+    if end < start {
+        let what = format!("start {start} is after end {end}");
+        return Err(LedgerError::BadRange(what));
+    }
+    Ok((size, start.min(size)..end.min(size)))
+}
+
+pub(super) fn cost(cost: Cost) -> v1::SearchCost {
+    v1::SearchCost {
+        segments: cost.segments,
+        entries: cost.entries,
+        ranges: cost.ranges,
+    }
+}
+
+pub(super) fn proof(proof: PageProof) -> v1::SearchProof {
     let bound = |(header, inclusion): (Header, Vec<Hash>)| v1::BoundProof {
         header: header.encode().to_vec(),
         inclusion: inclusion.into_flattened(),
@@ -155,40 +158,7 @@ fn proof(proof: PageProof) -> v1::SearchProof {
         root: root.map_or_else(Vec::new, |root| root.to_vec()),
         earlier: proof.earlier.map(bound),
         later: proof.later.map(bound),
-    }
-}
-
-/// Tells questions apart: what must not change from page to page.
-fn digest(request: &v1::SearchRequest) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new_derive_key(TOKEN_CONTEXT);
-    hasher.update(&request.start.to_be_bytes());
-    hasher.update(&request.end.to_be_bytes());
-    hasher.update(&request.order.to_be_bytes());
-    hasher.update(request.filter.as_bytes());
-    let mut digest = [0; 16];
-    hasher.finalize_xof().fill(&mut digest);
-    digest
-}
-
-impl Token {
-    fn encode(&self) -> String {
-        let next = self.next.to_be_bytes();
-        let size = self.size.to_be_bytes();
-        let token = [&[TOKEN_VERSION][..], &next, &size, &self.question].concat();
-        BASE64_URL_SAFE_NO_PAD.encode(token)
-    }
-
-    fn decode(token: &str) -> Option<Self> {
-        let token = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
-        let (&[TOKEN_VERSION], rest) = token.split_first_chunk()? else {
-            return None;
-        };
-        let (next, rest) = rest.split_first_chunk()?;
-        let (size, question) = rest.split_first_chunk()?;
-        Some(Self {
-            next: u64::from_be_bytes(*next),
-            size: u64::from_be_bytes(*size),
-            question: question.try_into().ok()?,
-        })
+        first: proof.first.map(bound),
+        last: proof.last.map(bound),
     }
 }

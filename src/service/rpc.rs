@@ -10,7 +10,7 @@ use super::identity::Caller;
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
-use super::{append, query, read};
+use super::{append, count, query, read};
 use crate::entry::v1;
 use crate::ledger::Ledger;
 
@@ -45,6 +45,14 @@ impl QueryService for Query {
     ) -> Result<Response<v1::SearchResponse>, Status> {
         caller(&request)?;
         query::search(&self.ledger, request.into_inner()).await
+    }
+
+    async fn count(
+        &self,
+        request: Request<v1::CountRequest>,
+    ) -> Result<Response<v1::CountResponse>, Status> {
+        caller(&request)?;
+        count::count(&self.ledger, request.into_inner()).await
     }
 }
 

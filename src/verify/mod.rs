@@ -6,7 +6,7 @@
 //! - [`verify_receipt`], [`expand_receipt`]: what an append was answered with
 //! - [`Evidence`]: one entry with its proof as a file, for someone who has no server
 //! - [`Case`]: an answer with its proof as a file, likewise, and [`Withholding`]: what of it can be kept back
-//! - [`verify_page`]: that an answer to a question leaves no entry out
+//! - [`verify_page`], [`verify_count`]: that an answer to a question leaves no entry out
 //! - [`check_entry`], [`Audit`]: every entry of a ledger, from wherever they come
 //!
 //! Nothing here believes a hash, a size or a key because a ledger sent it: hashes are computed from
@@ -17,12 +17,14 @@ mod case;
 mod case_answer;
 mod case_file;
 mod case_text;
+mod count;
 mod disclosure;
 mod entry;
 mod evidence;
 mod evidence_file;
 mod expand;
 mod originals;
+mod page;
 mod receipt;
 mod search;
 mod text;
@@ -34,6 +36,7 @@ pub use audit::{Audit, AuditReport};
 pub use case::{Case, CaseReport, Made, ProvedCase};
 pub use case_answer::{Answered, CaseAnswer, CasePage};
 pub use case_file::{MAX_CASE_BYTES, file_format};
+pub use count::{CountQuestion, ProvedCounts, verify_count};
 pub use disclosure::Disclosure;
 pub use entry::{CheckedEntry, check_entry};
 pub use evidence::{Evidence, EvidenceReport, FirstEntry, Minimum};

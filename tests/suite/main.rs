@@ -66,6 +66,8 @@ mod note_signed;
 #[cfg(feature = "server")]
 mod service_append;
 #[cfg(feature = "server")]
+mod service_count;
+#[cfg(feature = "server")]
 mod service_query;
 #[cfg(feature = "server")]
 mod service_read;

@@ -12,19 +12,19 @@ use super::ledger_support::Random;
 use super::service_support::{TestServer, verifier};
 
 /// A server with a history, its index sealed.
-struct Asked {
-    server: TestServer,
-    query: QueryServiceClient<Channel>,
-    genesis: Genesis,
-    facts: Vec<Facts>,
+pub(super) struct Asked {
+    pub(super) server: TestServer,
+    pub(super) query: QueryServiceClient<Channel>,
+    pub(super) genesis: Genesis,
+    pub(super) facts: Vec<Facts>,
 }
 
-fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
+pub(super) fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
     from[random.below(from.len() as u64) as usize]
 }
 
 /// An event with few different values, so that filters match some and not all.
-fn event(random: &mut Random, number: u64) -> v1::Event {
+pub(super) fn event(random: &mut Random, number: u64) -> v1::Event {
     let actor = pick(
         random,
         &["oidc:corp/alice", "oidc:corp/bob", "oidc:corp/mallory", ""],
@@ -71,26 +71,27 @@ fn event(random: &mut Random, number: u64) -> v1::Event {
 }
 
 impl Asked {
-    /// A server with `events` events in batches, and every full segment sealed.
+    /// A server with `events` random events, and every full segment sealed.
     async fn new(events: u64) -> Self {
+        let mut random = Random(events);
+        let events = (0..events).map(|number| event(&mut random, number));
+        Self::with(events.collect()).await
+    }
+
+    /// A server with these events in batches, and every full segment sealed.
+    pub(super) async fn with(events: Vec<v1::Event>) -> Self {
         let server = TestServer::start().await;
         let mut client = LedgerServiceClient::connect(server.url.clone())
             .await
             .unwrap();
-        let mut random = Random(events);
-        let mut number = 0;
-        while number < events {
-            let size = 500.min(events - number);
-            let batch = (number..number + size)
-                .map(|n| event(&mut random, n))
-                .collect();
-            number += size;
+        for batch in events.chunks(500) {
             let request = v1::AppendBatchRequest {
-                events: batch,
+                events: batch.to_vec(),
                 ..Default::default()
             };
             client.append_batch(request).await.unwrap();
         }
+        let events = events.len() as u64;
         let query = QueryServiceClient::connect(server.url.clone())
             .await
             .unwrap()
@@ -301,7 +302,7 @@ fn random_test(random: &mut Random) -> String {
     }
 }
 
-fn random_filter(random: &mut Random, depth: u32) -> String {
+pub(super) fn random_filter(random: &mut Random, depth: u32) -> String {
     if depth == 0 || random.below(3) == 0 {
         return random_test(random);
     }
@@ -315,7 +316,7 @@ fn random_filter(random: &mut Random, depth: u32) -> String {
     }
 }
 
-fn queries() -> u64 {
+pub(super) fn queries() -> u64 {
     let asked = std::env::var("GRAVEN_QUERIES").ok();
     asked.map_or(150, |queries| {
         queries.parse().expect("GRAVEN_QUERIES is a number")
@@ -392,7 +393,7 @@ async fn times_bound_an_answer_and_are_proved() {
     }
 }
 
-fn jiff_text(nanos: i128) -> String {
+pub(super) fn jiff_text(nanos: i128) -> String {
     let event = v1::Event {
         context: Some(v1::Context {
             occurred_at: Some(nanos as i64),

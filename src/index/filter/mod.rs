@@ -31,6 +31,7 @@ use std::fmt;
 pub use error::{FilterError, FilterProblem};
 pub use evaluate::Truth;
 pub use expression::{Comparison, Expression, Literal, Operand, Test};
+pub(super) use parse::nearest;
 pub use pattern::Pattern;
 
 use super::Facts;

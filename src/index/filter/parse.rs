@@ -263,7 +263,7 @@ fn one_or(mut many: Vec<Expression>, join: fn(Vec<Expression>) -> Expression) ->
 }
 
 /// The field whose name is nearest, if one is near.
-fn nearest(name: &str) -> Option<&'static str> {
+pub(in crate::index) fn nearest(name: &str) -> Option<&'static str> {
     if name.len() > 64 {
         return None;
     }
