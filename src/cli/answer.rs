@@ -99,6 +99,11 @@ impl Answer {
         Ok(self.ready.pop_front())
     }
 
+    /// The ledger's name.
+    pub(super) fn origin(&self) -> &str {
+        self.genesis.origin()
+    }
+
     /// What the answer is worth so far.
     pub(super) fn worth(&self) -> &Worth {
         &self.worth

@@ -1,9 +1,13 @@
 //! Files that must not be lost, overwritten or read by others.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::failure::Failure;
 use crate::note::SignerKey;
@@ -48,4 +52,98 @@ pub(super) fn write_new(path: &Path, content: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::file("making", path, &error))?;
     file.write_all(content.as_bytes())
         .map_err(|error| Failure::file("writing", path, &error))
+}
+
+/// A file that is there as a whole or not at all: written beside its place, synced, and moved there.
+pub(super) struct NewFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    file: File,
+    force: bool,
+}
+
+impl NewFile {
+    /// A new file at `path`. One that is there already is overwritten only by `force`.
+    pub(super) fn create(path: &Path, force: bool) -> Result<Self, Failure> {
+        if !force && path.symlink_metadata().is_ok() {
+            return Err(exists(path));
+        }
+        let Some(name) = path.file_name() else {
+            return Err(Failure::usage(format!("{} is no file", path.display())));
+        };
+        let mut temporary = OsString::from(".");
+        temporary.push(name);
+        temporary.push(format!(".{}.part", std::process::id()));
+        let temporary = path.with_file_name(temporary);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .map_err(|error| Failure::file("making", &temporary, &error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            temporary,
+            file,
+            force,
+        })
+    }
+
+    /// Writes to it.
+    pub(super) fn write_all(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = (&self.file).write_all(bytes);
+        written.map_err(|error| Failure::file("writing", &self.temporary, &error))
+    }
+
+    /// Something else that writes to it.
+    pub(super) fn writer(&self) -> Result<Box<dyn Write>, Failure> {
+        let file = self.file.try_clone();
+        let file = file.map_err(|error| Failure::file("writing", &self.temporary, &error))?;
+        Ok(Box::new(BufWriter::new(file)))
+    }
+
+    /// Moves it to its place.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        let failed = |error: io::Error| Failure::file("writing", &self.path, &error);
+        self.file.sync_all().map_err(failed)?;
+        if self.force {
+            fs::rename(&self.temporary, &self.path).map_err(failed)?;
+        } else {
+            match rename_new(&self.temporary, &self.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(exists(&self.path));
+                }
+                renamed => renamed.map_err(failed)?,
+            }
+        }
+        let dir = match self.path.parent() {
+            Some(dir) if dir != Path::new("") => dir,
+            _ => Path::new("."),
+        };
+        File::open(dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(failed)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // It is there only if it was not finished.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::usage(format!("{} exists: --force overwrites it", path.display()))
+}
+
+/// Renames a file unless there is one under the new name.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
+        renamed => Ok(renamed?),
+    }
 }

@@ -11,6 +11,7 @@ mod bodies;
 mod checkpoint;
 mod config;
 mod connect;
+mod export;
 mod failure;
 mod files;
 mod import;
@@ -27,6 +28,7 @@ mod tail;
 mod time;
 mod token;
 mod verify;
+mod verify_case;
 
 use std::process::ExitCode;
 
@@ -73,6 +75,8 @@ enum Command {
     Tail(tail::Arguments),
     /// Write one entry's evidence to a file
     Prove(prove::Arguments),
+    /// Write an answer to a file: as evidence, or for other tools
+    Export(Box<export::Arguments>),
     /// Check evidence, a stopped ledger's directory or a running server
     Verify(verify::Arguments),
     /// Import a history
@@ -104,6 +108,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Blame(arguments) => in_runtime(blame::run(&arguments, &global)),
         Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
         Command::Prove(arguments) => in_runtime(prove::run(&arguments, &global)),
+        Command::Export(arguments) => in_runtime(export::run(&arguments, &global)),
         Command::Verify(arguments) => verify::run(&arguments, &global),
         Command::Import(arguments) => in_runtime(import::run(&arguments, &global)),
         Command::Checkpoint(arguments) => in_runtime(checkpoint::run(&arguments)),

@@ -54,7 +54,8 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn parts(names: &[String]) -> Result<Vec<Tag>, Failure> {
+/// The parts of these names.
+pub(super) fn parts(names: &[String]) -> Result<Vec<Tag>, Failure> {
     let tag = |name: &String| {
         Tag::ALL
             .into_iter()

@@ -1,6 +1,7 @@
 //! `graven verify`: what was sealed is still what is there, or what is wrong and where.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,12 +15,14 @@ use super::connect::connect;
 use super::failure::Failure;
 use super::init::home;
 use super::render::escape;
+use super::verify_case;
 use crate::entry::{Tag, v1};
 use crate::ledger::{LedgerError, audit_directory, in_parallel};
 use crate::note::VerifierKey;
 use crate::store::StoreError;
 use crate::verify::{
-    Audit, AuditReport, Evidence, Finding, MAX_EVIDENCE_BYTES, Minimum, Verdict, check_entry,
+    Audit, AuditReport, Case, Evidence, Finding, MAX_CASE_BYTES, Minimum, Verdict, check_entry,
+    file_format,
 };
 
 /// Entries that are checked together, on all processors.
@@ -28,7 +31,7 @@ const ENTRIES_AT_ONCE: usize = 4096;
 #[derive(Debug, Args)]
 #[command(after_help = "Ends with 0: OK, 3: TAMPERED, 4: server not reached, 5: COULD NOT CHECK.")]
 pub(super) struct Arguments {
-    /// Evidence file
+    /// Evidence of an entry, or a case
     #[arg(conflicts_with = "dir")]
     file: Option<PathBuf>,
     /// Directory of a ledger that is not running
@@ -51,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Fa
     let minimum = arguments.minimum.as_deref().map(read_text).transpose()?;
     let (pinned, minimum) = (pinned.as_ref(), minimum.as_deref());
     if let Some(file) = &arguments.file {
-        return evidence(file, pinned, minimum);
+        return self::file(file, pinned, minimum);
     }
     if let Some(dir) = &arguments.dir {
         return directory(dir, arguments.anchor.as_deref(), pinned, minimum, global);
@@ -73,7 +76,8 @@ fn read_text(path: &Path) -> Result<String, Failure> {
     })
 }
 
-fn evidence(
+/// Checks a file as what it says it is.
+fn file(
     path: &Path,
     pinned: Option<&VerifierKey>,
     minimum: Option<&str>,
@@ -84,22 +88,52 @@ fn evidence(
             path.display()
         ))
     };
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > MAX_EVIDENCE_BYTES as u64 {
+    let mut json = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bounded = file.take(MAX_CASE_BYTES as u64 + 1);
+    bounded.read_to_end(&mut json).map_err(unreadable)?;
+    if json.len() > MAX_CASE_BYTES {
         return Err(Failure::tampered(format!(
-            "TAMPERED: format: {} has {length} bytes, evidence has at most {MAX_EVIDENCE_BYTES}",
+            "TAMPERED: format: {} has more than {MAX_CASE_BYTES} bytes, which no evidence has",
             path.display()
         )));
     }
-    let json = std::fs::read(path).map_err(unreadable)?;
-    let evidence = match Evidence::from_json(&json) {
-        Ok(evidence) => evidence,
-        Err(finding) => return conclude(&Verdict::Tampered(finding), &[]),
-    };
     let minimum = minimum.map(|note| Minimum {
         note,
         consistency: None,
     });
+    match file_format(&json).as_deref() {
+        Some(Case::FORMAT) => case(&json, pinned, minimum),
+        _ => evidence(&json, pinned, minimum),
+    }
+}
+
+/// Checks the evidence of an answer.
+fn case(
+    json: &[u8],
+    pinned: Option<&VerifierKey>,
+    minimum: Option<Minimum<'_>>,
+) -> Result<ExitCode, Failure> {
+    match Case::from_json(json) {
+        Ok(case) => {
+            let report = case.verify(pinned, minimum, &mut |_, _| {});
+            let facts = verify_case::facts(&case, report.proved.as_ref());
+            conclude(&report.verdict, &facts)
+        }
+        Err(finding) => conclude(&Verdict::Tampered(finding), &[]),
+    }
+}
+
+/// Checks the evidence of one entry.
+fn evidence(
+    json: &[u8],
+    pinned: Option<&VerifierKey>,
+    minimum: Option<Minimum<'_>>,
+) -> Result<ExitCode, Failure> {
+    let evidence = match Evidence::from_json(json) {
+        Ok(evidence) => evidence,
+        Err(finding) => return conclude(&Verdict::Tampered(finding), &[]),
+    };
     let report = evidence.verify(pinned, minimum);
     let mut facts = vec![
         format!(

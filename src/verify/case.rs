@@ -1,6 +1,7 @@
 //! Cases: the evidence of an answer, for someone who has no server and trusts nobody who has.
 
-use super::case_answer::{Answered, CaseAnswer, Examiner};
+use super::case_answer::{Answered, CaseAnswer, ExaminedAnswer, Examiner};
+use super::case_coverage::{CaseCoverage, Heard};
 use super::disclosure::Disclosure;
 use super::evidence::{Minimum, check_minimum};
 use super::originals::Originals;
@@ -28,6 +29,8 @@ pub struct Case {
     pub first_inclusion: Vec<Hash>,
     /// Question and answer.
     pub answer: CaseAnswer,
+    /// Which sources were heard from among the entries that the answer is about, if that was counted too.
+    pub coverage: Option<CaseCoverage>,
     /// What whoever reads the file learns of the ledger.
     pub discloses: Disclosure,
 }
@@ -59,6 +62,8 @@ pub struct ProvedCase {
     pub checkpoint: Checkpoint,
     /// What was answered, and how completely.
     pub answered: Answered,
+    /// Which sources were heard from, if the case tells.
+    pub heard: Option<Heard>,
     /// Whether the originals of the matches have the digests that were stated.
     pub originals: Originals,
     /// What the minimum checkpoint showed, if one was given and could be used.
@@ -74,6 +79,11 @@ impl Case {
     pub fn complete(mut self, key: &VerifierKey) -> Result<Self, Finding> {
         let mut examiner = Examiner::new(&self.genesis, key);
         let examined = examiner.answer(&self.answer, &mut |_, _| {})?;
+        let tree = (examined.answered.size, &examined.root);
+        if let Some(coverage) = &mut self.coverage {
+            let window = &examined.answered.window;
+            coverage.heard = examiner.coverage(&coverage.pages, window, tree)?;
+        }
         self.discloses = examiner.disclosure();
         for (page, rows) in self.answer.pages.iter_mut().zip(examined.rows) {
             page.rows = rows;
@@ -130,6 +140,7 @@ impl Case {
         let key = pinned.unwrap_or(&self.verifier_key);
         let mut examiner = Examiner::new(&self.genesis, key);
         let examined = examiner.answer(&self.answer, take)?;
+        let heard = self.check_coverage(&mut examiner, &examined)?;
         self.check_statements(&examined.rows, &examined.answered, &examiner.disclosure())?;
         self.check_genesis(examined.answered.size, &examined.root)?;
         let checkpoint = examined.checkpoint;
@@ -146,9 +157,29 @@ impl Case {
         Ok(ProvedCase {
             checkpoint,
             answered: examined.answered,
+            heard,
             originals: examined.originals,
             minimum,
         })
+    }
+
+    /// Checks that the sources are those that the counts prove.
+    fn check_coverage(
+        &self,
+        examiner: &mut Examiner<'_>,
+        examined: &ExaminedAnswer,
+    ) -> Result<Option<Heard>, Finding> {
+        let Some(coverage) = &self.coverage else {
+            return Ok(None);
+        };
+        let tree = (examined.answered.size, &examined.root);
+        let window = &examined.answered.window;
+        let heard = examiner.coverage(&coverage.pages, window, tree)?;
+        if heard != coverage.heard {
+            let expected = "the sources that the counts prove";
+            return Err(Finding::of(Check::Statement, expected, "others"));
+        }
+        Ok(Some(heard))
     }
 
     /// Checks that what the case says about itself is what its pages prove.

@@ -91,9 +91,9 @@ pub(super) struct ExaminedAnswer {
 
 /// Examines what a case holds, believing nothing but a key.
 pub(super) struct Examiner<'a> {
-    genesis: &'a Genesis,
-    key: &'a VerifierKey,
-    disclosed: Disclosed,
+    pub(super) genesis: &'a Genesis,
+    pub(super) key: &'a VerifierKey,
+    pub(super) disclosed: Disclosed,
 }
 
 impl<'a> Examiner<'a> {

@@ -13,6 +13,10 @@
 //!     "seals": [{ "seq": 4099, "covered": 4096 }], "checked_one_by_one": 4
 //!   },
 //!   "pages": [{ "page": "<base64 of SearchResponse>", "entries": [{ "seq": 3, … }, { "seq": 9, … }] }],
+//!   "coverage": {
+//!     "pages": ["<base64 of CountResponse>"],
+//!     "sources": [{ "source": "slurm:a100", "entries": 4100, "first": 0, "last": 4099 }], "none": 0
+//!   },
 //!   "discloses": {
 //!     "withheld": [{ "part": "who", "entries": "3,9,17" }],
 //!     "parts": [{ "part": "what", "entries": "3,9,17" }],
@@ -31,9 +35,10 @@ use serde_json::value::RawValue;
 
 use super::case::{Case, Made};
 use super::case_answer::{Answered, CaseAnswer, CasePage};
+use super::case_coverage::{CaseCoverage, Heard, HeardSource};
 use super::case_text::{ascii, parse_ranges, ranges_text};
 use super::disclosure::Disclosure;
-use super::evidence_file::{GenesisInFile, malformed, parse_genesis, parse_header};
+use super::evidence_file::{GenesisInFile, malformed, parse_genesis, parse_header, present};
 use super::text::{base64, parse_base64};
 use super::verdict::Finding;
 use crate::entry::wire::read_hashes;
@@ -56,7 +61,30 @@ struct File {
     question: QuestionInFile,
     answer: AnswerInFile,
     pages: Vec<PageInFile>,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    coverage: Option<CoverageInFile>,
     discloses: DisclosureInFile,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CoverageInFile {
+    pages: Vec<String>,
+    sources: Vec<SourceInFile>,
+    none: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceInFile {
+    source: String,
+    entries: u64,
+    first: u64,
+    last: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -195,6 +223,7 @@ impl Case {
             first_header: parse_header(&file.genesis.first_header)?,
             first_inclusion: read_hashes(&inclusion)?,
             answer,
+            coverage: file.coverage.map(read_coverage).transpose()?,
             discloses: read_disclosure(file.discloses)?,
         })
     }
@@ -242,6 +271,7 @@ impl Case {
                 checked_one_by_one: answered.one_by_one,
             },
             pages: answer.pages.iter().map(write_page).collect(),
+            coverage: self.coverage.as_ref().map(write_coverage),
             discloses: write_disclosure(&self.discloses),
         };
         // Strings and numbers in structs: nothing in them can fail to be written.
@@ -296,6 +326,39 @@ fn write_page(page: &CasePage) -> PageInFile {
         entries: rows
             .filter_map(|row| RawValue::from_string(row.clone()).ok())
             .collect(),
+    }
+}
+
+fn read_coverage(coverage: CoverageInFile) -> Result<CaseCoverage, Finding> {
+    let pages = coverage.pages.iter();
+    let sources = coverage.sources.into_iter().map(|of| HeardSource {
+        source: of.source,
+        entries: of.entries,
+        first: of.first,
+        last: of.last,
+    });
+    Ok(CaseCoverage {
+        pages: pages
+            .map(|page| bytes(page, "a page of counts"))
+            .collect::<Result<_, _>>()?,
+        heard: Heard {
+            sources: sources.collect(),
+            absent: coverage.none,
+        },
+    })
+}
+
+fn write_coverage(coverage: &CaseCoverage) -> CoverageInFile {
+    let sources = coverage.heard.sources.iter().map(|of| SourceInFile {
+        source: of.source.clone(),
+        entries: of.entries,
+        first: of.first,
+        last: of.last,
+    });
+    CoverageInFile {
+        pages: coverage.pages.iter().map(|page| base64(page)).collect(),
+        sources: sources.collect(),
+        none: coverage.heard.absent,
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn set_of(mut seqs: Vec<u64>) -> Ranges {
 }
 
 /// Seqs as a text such as `0-3,7`: runs with both ends, ascending.
-pub(super) fn ranges_text(ranges: &Ranges) -> String {
+pub fn ranges_text(ranges: &Ranges) -> String {
     let run = |run: &Range<u64>| match run.end - 1 {
         last if last == run.start => last.to_string(),
         last => format!("{}-{last}", run.start),

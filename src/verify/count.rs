@@ -18,6 +18,7 @@ use crate::index::{
     Candidates, Counts, GroupBy, Plan, Ranges, SegmentRecord, Tally, Term, TermRange, check_lists,
     check_tallies,
 };
+use crate::merkle::Hash;
 use crate::note::{Checkpoint, VerifierKey};
 
 /// What was asked, and what is trusted.
@@ -46,6 +47,8 @@ pub struct ProvedCounts {
     pub checkpoint: Checkpoint,
     /// The tree size at which the question is answered.
     pub size: u64,
+    /// The root of the tree of that size.
+    pub root: Hash,
     /// The seqs that were counted.
     pub window: Range<u64>,
     /// The counts. Of a page that goes on with the values of a window, only the groups.
@@ -101,6 +104,7 @@ pub fn verify_count(
     Ok(ProvedCounts {
         checkpoint: tree.checkpoint,
         size: tree.size,
+        root: tree.root,
         window,
         counts: counting.counts,
         next_value: Some(page.next_value.clone()).filter(|value| !value.is_empty()),

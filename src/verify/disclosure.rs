@@ -61,22 +61,43 @@ impl Disclosed {
                 || proved.unknown.binary_search(&seq).is_ok()
         };
         for entry in &page.entries {
-            let (header, body) = read_entry(entry)?;
+            let (header, body) = self.entry(entry)?;
             let seq = header.seq;
-            self.headers.push(seq);
             for (tag, content) in body.parts() {
-                match content {
-                    Content::Disclosed { .. } => self.parts.push((*tag, seq)),
-                    Content::Withheld(_) if is_in_answer(seq) => self.withheld.push((*tag, seq)),
-                    Content::Withheld(_) | Content::Erased(_) => {}
+                if matches!(content, Content::Withheld(_)) && is_in_answer(seq) {
+                    self.withheld.push((*tag, seq));
                 }
             }
         }
-        let Some(proof) = &page.proof else {
+        self.proof(page.proof.as_ref())
+    }
+
+    /// Takes down what a page of counts shows.
+    pub(super) fn count_page(&mut self, page: &v1::CountResponse) -> Result<(), Finding> {
+        for entry in &page.entries {
+            self.entry(entry)?;
+        }
+        self.proof(page.proof.as_ref())
+    }
+
+    fn entry(&mut self, entry: &v1::Entry) -> Result<(Header, Body), Finding> {
+        let (header, body) = read_entry(entry)?;
+        self.headers.push(header.seq);
+        for (tag, content) in body.parts() {
+            if matches!(content, Content::Disclosed { .. }) {
+                self.parts.push((*tag, header.seq));
+            }
+        }
+        Ok((header, body))
+    }
+
+    fn proof(&mut self, proof: Option<&v1::SearchProof>) -> Result<(), Finding> {
+        let Some(proof) = proof else {
             return Ok(());
         };
         let seal = proof.seal.iter().map(|seal| &seal.header);
-        let bounds = [&proof.earlier, &proof.later].into_iter().flatten();
+        let bounds = [&proof.earlier, &proof.later, &proof.first, &proof.last];
+        let bounds = bounds.into_iter().flatten();
         for header in seal.chain(bounds.map(|bound| &bound.header)) {
             let header = Header::decode(header)
                 .map_err(|error| Finding::of(Check::Header, "a header", error.to_string()))?;
@@ -117,22 +138,31 @@ pub(super) fn shown_terms(proof: &v1::TermProof) -> impl Iterator<Item = Term> {
     leaves.flat_map(|leaf| leaf_terms(leaf).unwrap_or_default())
 }
 
+/// Whether a proof shows a term that says something of the parts `withheld`.
+pub(super) fn tells(proof: &v1::SearchProof, withheld: &[Tag]) -> bool {
+    let ranges = proof.segments.iter().flat_map(|segment| &segment.ranges);
+    ranges
+        .flat_map(shown_terms)
+        .any(|term| is_of(&term, withheld))
+}
+
+/// Whether a term says something of some parts. One of an unknown field may say anything.
+fn is_of(term: &Term, parts: &[Tag]) -> bool {
+    term.field()
+        .is_none_or(|field| field.parts.iter().any(|part| parts.contains(part)))
+}
+
 /// The ranges of a plan whose proofs in a page show a term that says something of the parts `withheld`.
 pub(super) fn telling_ranges(
     page: &v1::SearchResponse,
     plan: &Plan,
     withheld: &[Tag],
 ) -> Vec<TermRange> {
-    let tells = |term: Term| {
-        // An unknown field may tell anything.
-        term.field()
-            .is_none_or(|field| field.parts.iter().any(|part| withheld.contains(part)))
-    };
     let segments = page.proof.iter().flat_map(|proof| &proof.segments);
     let mut ranges = Vec::new();
     for segment in segments {
         for (range, proof) in plan.ranges().iter().zip(&segment.ranges) {
-            if !ranges.contains(range) && shown_terms(proof).any(tells) {
+            if !ranges.contains(range) && shown_terms(proof).any(|term| is_of(&term, withheld)) {
                 ranges.push(range.clone());
             }
         }

@@ -15,6 +15,7 @@
 mod audit;
 mod case;
 mod case_answer;
+mod case_coverage;
 mod case_file;
 mod case_text;
 mod count;
@@ -35,7 +36,9 @@ mod withhold;
 pub use audit::{Audit, AuditReport};
 pub use case::{Case, CaseReport, Made, ProvedCase};
 pub use case_answer::{Answered, CaseAnswer, CasePage};
+pub use case_coverage::{CaseCoverage, Heard, HeardSource};
 pub use case_file::{MAX_CASE_BYTES, file_format};
+pub use case_text::ranges_text;
 pub use count::{CountQuestion, ProvedCounts, verify_count};
 pub use disclosure::Disclosure;
 pub use entry::{CheckedEntry, check_entry};

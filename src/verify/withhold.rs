@@ -4,7 +4,7 @@
 //! the server is asked without it, and every entry that it would have left out is shown instead.
 
 use super::case_text::sorted_tags;
-use super::disclosure::telling_ranges;
+use super::disclosure::{telling_ranges, tells};
 use super::verdict::{Check, Finding};
 use crate::entry::body::Content;
 use crate::entry::wire::read_entry;
@@ -73,6 +73,39 @@ impl Withholding {
         }
         for entry in &mut page.entries {
             self.withhold_entry(entry)?;
+        }
+        Ok(Some(page))
+    }
+
+    /// A page of counts by source as it can be shown. None if it would tell something of what is withheld.
+    ///
+    /// # Errors
+    ///
+    /// The page is malformed.
+    pub fn coverage(
+        &self,
+        mut page: v1::CountResponse,
+    ) -> Result<Option<v1::CountResponse>, Finding> {
+        page.next_page_token.clear();
+        page.cost = None;
+        for group in &mut page.groups {
+            // It follows from the term.
+            group.value.clear();
+            group.cut = false;
+        }
+        if let Some(proof) = &mut page.proof {
+            if tells(proof, &self.withheld) {
+                return Ok(None);
+            }
+            if let Some(seal) = &mut proof.seal {
+                withhold(seal, |tag| tag != Tag::What)?;
+            }
+        }
+        if self.withheld.contains(&Tag::Context) {
+            return Ok(None);
+        }
+        for entry in &mut page.entries {
+            withhold(entry, |tag| tag != Tag::Context)?;
         }
         Ok(Some(page))
     }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Files whose first block in a documentation comment stands in the document as it is.
-const DIAGRAMS: [&str; 12] = [
+const DIAGRAMS: [&str; 13] = [
     "src/entry/header.rs",
     "src/entry/parts.rs",
     "src/entry/signature.rs",
@@ -20,6 +20,7 @@ const DIAGRAMS: [&str; 12] = [
     "src/ledger/head.rs",
     "src/ledger/pack.rs",
     "src/note/rotation.rs",
+    "src/verify/case_file.rs",
     "src/verify/evidence_file.rs",
 ];
 const VECTORS: &str = "## Test vectors";

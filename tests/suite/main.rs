@@ -11,6 +11,8 @@
 #[cfg(feature = "server")]
 mod cli_commands;
 #[cfg(feature = "server")]
+mod cli_export;
+#[cfg(feature = "server")]
 mod cli_identity;
 #[cfg(feature = "server")]
 mod cli_query;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::escape::escape;
 
 /// Writes one record.
-pub(super) fn write_record<'a>(
+pub(in crate::cli) fn write_record<'a>(
     out: &mut dyn Write,
     cells: impl IntoIterator<Item = &'a str>,
 ) -> io::Result<()> {

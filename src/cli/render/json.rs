@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::escape::is_hostile;
 
 /// The same JSON with hostile characters as `\u` escapes. They can only stand inside strings, so it means the same.
-pub(super) fn safe(json: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn safe(json: &str) -> Cow<'_, str> {
     let hostile = |c: char| is_hostile(c) && !c.is_ascii_control() || c == '\u{7f}';
     if !json.chars().any(hostile) {
         return Cow::Borrowed(json);

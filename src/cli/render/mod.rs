@@ -1,6 +1,6 @@
 //! Rows as tables, JSON and CSV.
 
-mod csv;
+pub(super) mod csv;
 mod escape;
 mod fields;
 mod json;
@@ -8,4 +8,5 @@ mod rows;
 mod table;
 
 pub(super) use escape::escape;
+pub(super) use json::safe as json_safe;
 pub(super) use rows::RowWriter;

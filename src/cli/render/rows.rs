@@ -41,6 +41,14 @@ impl RowWriter {
         Self::with(format, false)
     }
 
+    /// For any number of rows, written to `out`.
+    pub(crate) fn with_out(format: Format, out: Box<dyn Write>) -> Self {
+        Self {
+            out,
+            ..Self::with(format, false)
+        }
+    }
+
     /// For exactly one.
     pub(crate) fn single(format: Format) -> Self {
         Self::with(format, true)

@@ -1,0 +1,277 @@
+//! The answer with its proof, as a case.
+
+use std::ops::Range;
+use std::process::ExitCode;
+
+use super::{Arguments, PARTIAL, made, page_size};
+use crate::cli::arguments::Global;
+use crate::cli::bodies::{self, hashes, malformed, receive};
+use crate::cli::connect::{QueryClient, connect_to_ask};
+use crate::cli::failure::Failure;
+use crate::cli::files::NewFile;
+use crate::entry::genesis::Genesis;
+use crate::entry::{Tag, v1};
+use crate::index::filter::Filter;
+use crate::note::VerifierKey;
+use crate::verify::{
+    Answered, Case, CaseAnswer, CaseCoverage, CasePage, Disclosure, Finding, MAX_CASE_BYTES,
+    Question, Withholding, verify_page,
+};
+use prost::Message;
+
+/// Writes a case to a new file.
+pub(super) async fn run(
+    arguments: &Arguments,
+    withhold: &[Tag],
+    out: NewFile,
+    global: &Global,
+) -> Result<ExitCode, Failure> {
+    let (filter, asked) = arguments.question.filter_and_text()?;
+    let pinned = arguments.pinned.key()?;
+    let (mut client, query) = connect_to_ask(&arguments.connection).await?;
+    let answer = client.get_genesis(v1::GetGenesisRequest {}).await?;
+    let answer = answer.into_inner();
+    let genesis = bodies::genesis(&answer.descriptor)?;
+    let key = pinned
+        .clone()
+        .unwrap_or_else(|| genesis.verifier_key().clone());
+    let mut gathering = Gathering {
+        query,
+        genesis: &genesis,
+        key: &key,
+        filter: &filter,
+        withholding: Withholding::new(&filter, withhold),
+        descending: arguments.question.reverse,
+        open: arguments.question.range()?,
+        size: arguments.question.at,
+        limit: arguments.limit,
+        bytes: 0,
+    };
+    let pages = gathering.pages().await?;
+    let size = gathering.size.unwrap_or(0);
+    arguments.question.check_start(Some(size))?;
+    let first = answer.first_entry.and_then(|first| first.entry);
+    let Some(first) = first.filter(|_| size > 0) else {
+        return Err(Failure::usage(
+            "the ledger has no entries yet: there is nothing to prove",
+        ));
+    };
+    let request = v1::GetInclusionProofRequest {
+        seq: 0,
+        tree_size: size,
+    };
+    let inclusion = client
+        .get_inclusion_proof(request)
+        .await?
+        .into_inner()
+        .proof;
+    let mut case = Case {
+        coverage: None,
+        made: made::here(),
+        verifier_key: key.clone(),
+        first_header: receive(&first)?.header,
+        first_inclusion: hashes(&inclusion)?,
+        answer: CaseAnswer {
+            asked,
+            filter: filter.to_string(),
+            range: arguments.question.range()?,
+            size,
+            descending: arguments.question.reverse,
+            answered: Answered::default(),
+            pages,
+        },
+        discloses: Disclosure::default(),
+        genesis: genesis.clone(),
+    };
+    case = case.complete(&key).map_err(|finding| unproved(&finding))?;
+    case.coverage = gathering.coverage(&case.answer.answered).await?;
+    if case.coverage.is_none() {
+        global.say(
+            "without the sources that were heard from: their proof would tell of what is withheld",
+        );
+    }
+    let case = case.complete(&key).map_err(|finding| unproved(&finding))?;
+    let shown = |tag: &&Tag| case.discloses.shows(**tag);
+    if let Some(tag) = withhold.iter().find(shown) {
+        return Err(Failure::other(format!(
+            "the part {} was not withheld",
+            tag.name()
+        )));
+    }
+    write(&case, out)?;
+    say(&case, arguments, pinned.is_some(), global);
+    Ok(if case.answer.answered.unknown.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(PARTIAL)
+    })
+}
+
+fn unproved(finding: &Finding) -> Failure {
+    Failure::tampered(format!(
+        "the answer is not proved to be complete: {finding}"
+    ))
+}
+
+fn write(case: &Case, out: NewFile) -> Result<(), Failure> {
+    let json = case.to_json();
+    if json.len() > MAX_CASE_BYTES {
+        return Err(too_large());
+    }
+    out.write_all(json.as_bytes())?;
+    out.finish()
+}
+
+fn too_large() -> Failure {
+    Failure::usage(format!(
+        "the case would have more than {} MiB: ask for fewer entries, for example with --from and --to",
+        MAX_CASE_BYTES >> 20
+    ))
+}
+
+fn say(case: &Case, arguments: &Arguments, pinned: bool, global: &Global) {
+    let answered = &case.answer.answered;
+    let Range { start, end } = answered.window;
+    let file = arguments
+        .out
+        .as_deref()
+        .unwrap_or_else(|| "".as_ref())
+        .display();
+    global.say(&format!(
+        "{} entries of those from {start} to before {end}, proved complete to checkpoint {}, are in {file}: check it \
+         with graven verify {file} --key KEY",
+        answered.matches, answered.size
+    ));
+    if !pinned {
+        global.say("under the key that the server itself gave: pin the right one with --key");
+    }
+    if !answered.unknown.is_empty() {
+        global.say(&format!(
+            "{} more entries are shown of which it cannot be told, since parts are withheld or erased",
+            answered.unknown.len()
+        ));
+    }
+}
+
+/// The pages of an answer while they are asked for.
+struct Gathering<'a> {
+    query: QueryClient,
+    genesis: &'a Genesis,
+    key: &'a VerifierKey,
+    filter: &'a Filter,
+    withholding: Withholding,
+    descending: bool,
+    /// What is not answered yet.
+    open: Range<u64>,
+    size: Option<u64>,
+    limit: u64,
+    /// Bytes of the pages so far.
+    bytes: usize,
+}
+
+impl Gathering<'_> {
+    async fn pages(&mut self) -> Result<Vec<CasePage>, Failure> {
+        let mut pages = Vec::new();
+        let mut found = 0;
+        loop {
+            let page = self.page().await?;
+            let question = Question {
+                genesis: self.genesis,
+                key: self.key,
+                filter: self.filter,
+                descending: self.descending,
+                open: self.open.clone(),
+                size: self.size,
+            };
+            let proved = verify_page(&question, &page).map_err(|finding| unproved(&finding))?;
+            if self.descending {
+                self.open.end = proved.window.start;
+            } else {
+                self.open.start = proved.window.end;
+            }
+            found += (proved.matches.len() + proved.unknown.len()) as u64;
+            let encoded = page.encode_to_vec();
+            self.bytes += encoded.len();
+            // Base64 takes a third more, and the rows come on top.
+            if self.bytes > MAX_CASE_BYTES / 4 * 3 {
+                return Err(too_large());
+            }
+            pages.push(CasePage {
+                encoded,
+                rows: Vec::new(),
+            });
+            let is_answered = self.open.start >= self.open.end.min(proved.size);
+            if is_answered || (self.limit > 0 && found >= self.limit) {
+                return Ok(pages);
+            }
+        }
+    }
+
+    /// The sources of the entries that are answered for, counted; none if that would tell of what is withheld.
+    async fn coverage(&mut self, answered: &Answered) -> Result<Option<CaseCoverage>, Failure> {
+        let mut coverage = CaseCoverage::default();
+        let mut request = v1::CountRequest {
+            group_by: "source".into(),
+            size: answered.size,
+            start: answered.window.start,
+            end: answered.window.end,
+            prove: true,
+            ..v1::CountRequest::default()
+        };
+        while !answered.window.is_empty() {
+            let page = self.query.count(request.clone()).await?.into_inner();
+            let next = page.next_page_token.clone();
+            let page = self.withholding.coverage(page);
+            let Some(page) = page.map_err(|finding| unproved(&finding))? else {
+                return Ok(None);
+            };
+            let encoded = page.encode_to_vec();
+            self.bytes += encoded.len();
+            if self.bytes > MAX_CASE_BYTES / 4 * 3 {
+                return Err(too_large());
+            }
+            coverage.pages.push(encoded);
+            if next.is_empty() {
+                break;
+            }
+            request.page_token = next;
+        }
+        Ok(Some(coverage))
+    }
+
+    /// The next page as it can be shown.
+    async fn page(&mut self) -> Result<v1::SearchResponse, Failure> {
+        loop {
+            let order = if self.descending {
+                v1::Order::Descending
+            } else {
+                v1::Order::Ascending
+            };
+            let end = self.open.end;
+            let request = v1::SearchRequest {
+                filter: self.withholding.to_ask().to_string(),
+                order: order.into(),
+                page_size: u32::try_from(page_size(self.limit)).unwrap_or(u32::MAX),
+                page_token: String::new(),
+                size: self.size.unwrap_or(0),
+                start: self.open.start,
+                end: if end == u64::MAX { 0 } else { end },
+                prove: true,
+            };
+            let answer = self.query.search(request).await?.into_inner();
+            // All pages are of one size, also one that has to be asked for again.
+            let size = answer.size;
+            if self.size.is_some_and(|asked| asked != size) {
+                return Err(malformed("it is of another size"));
+            }
+            self.size = Some(size);
+            if let Some(page) = self
+                .withholding
+                .page(answer)
+                .map_err(|finding| unproved(&finding))?
+            {
+                return Ok(page);
+            }
+        }
+    }
+}
