@@ -33,6 +33,10 @@ impl<'a> Reader<'a> {
 
     /// A varint in its shortest form.
     pub(crate) fn varint(&mut self) -> Result<u64, Problem> {
+        if let [byte @ ..0x80, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u64::from(*byte));
+        }
         let mut value = 0u64;
         for (i, &byte) in self.rest.iter().enumerate().take(10) {
             let bits = u64::from(byte & 0x7f);
@@ -189,7 +193,8 @@ fn check_number(value: u64, field: &Field) -> Result<(), Problem> {
     }
 }
 
-fn zigzag_decode(value: u64) -> i64 {
+/// The number that the varint of a sint64 stands for.
+pub(crate) fn zigzag_decode(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 

@@ -63,26 +63,30 @@ pub(crate) struct LeafBuilder {
 
 impl LeafBuilder {
     /// Adds a term whose postings stand in the leaf. They must take at most [`INLINE_BYTES`].
-    pub(crate) fn push_inline(&mut self, term: &Term, count: u32, postings: &[u8]) {
-        self.push_term(term, count);
+    pub(crate) fn push_inline(&mut self, tag: u16, value: &[u8], count: u32, postings: &[u8]) {
+        self.push_term(tag, value, count);
         self.encoded
             .push(u8::try_from(postings.len()).unwrap_or(u8::MAX));
         self.encoded.extend_from_slice(postings);
     }
 
     /// Adds a term whose postings have chunks of their own.
-    pub(crate) fn push_root(&mut self, term: &Term, count: u32, root: &Hash) {
-        self.push_term(term, count);
+    pub(crate) fn push_root(&mut self, tag: u16, value: &[u8], count: u32, root: &Hash) {
+        self.push_term(tag, value, count);
         self.encoded.push(0);
         self.encoded.extend_from_slice(root);
     }
 
-    fn push_term(&mut self, term: &Term, count: u32) {
+    fn push_term(&mut self, tag: u16, value: &[u8], count: u32) {
+        if self.terms == 0 {
+            self.encoded.clear();
+            self.encoded.extend_from_slice(&[LEAF, 0]);
+        }
         self.terms += 1;
-        self.encoded.extend_from_slice(&term.tag.to_be_bytes());
-        let length = u16::try_from(term.value.len()).unwrap_or(u16::MAX);
+        self.encoded.extend_from_slice(&tag.to_be_bytes());
+        let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
         self.encoded.extend_from_slice(&length.to_be_bytes());
-        self.encoded.extend_from_slice(&term.value);
+        self.encoded.extend_from_slice(value);
         self.encoded.extend_from_slice(&count.to_be_bytes());
     }
 
@@ -91,24 +95,20 @@ impl LeafBuilder {
         self.terms
     }
 
-    /// The leaf's bytes. The builder is empty afterwards.
-    pub(crate) fn take(&mut self) -> Vec<u8> {
-        let mut leaf = Vec::with_capacity(self.encoded.len() + 2);
-        leaf.push(LEAF);
-        leaf.push(u8::try_from(self.terms).unwrap_or(u8::MAX));
-        leaf.append(&mut self.encoded);
+    /// The leaf's bytes. The next term begins another leaf.
+    pub(crate) fn finish(&mut self) -> &[u8] {
+        if let Some(terms) = self.encoded.get_mut(1) {
+            *terms = u8::try_from(self.terms).unwrap_or(u8::MAX);
+        }
         self.terms = 0;
-        leaf
+        &self.encoded
     }
 }
 
 /// Reads a leaf of a segment that spans `span` entries. None unless it is exactly what a [`LeafBuilder`] makes of
 /// ascending terms.
 pub(crate) fn decode_leaf(leaf: &[u8], span: u32) -> Option<Vec<LeafTerm>> {
-    let (&[LEAF, count], mut rest) = leaf.split_first_chunk()? else {
-        return None;
-    };
-    let count = usize::from(count);
+    let (count, mut rest) = raw_terms(leaf)?;
     if count == 0 || count > LEAF_TERMS {
         return None;
     }
@@ -131,13 +131,17 @@ pub fn leaf_terms(leaf: &[u8]) -> Option<Vec<Term>> {
 
 /// The first term of a leaf, without reading the others.
 pub(crate) fn first_term(leaf: &[u8]) -> Option<Term> {
-    let (&[LEAF, _], mut rest) = leaf.split_first_chunk()? else {
-        return None;
-    };
+    let (_, mut rest) = raw_terms(leaf)?;
     take_name(&mut rest)
 }
 
 fn take_name(rest: &mut &[u8]) -> Option<Term> {
+    let (tag, value) = take_key(rest)?;
+    let value = value.to_vec();
+    Some(Term { tag, value })
+}
+
+fn take_key<'a>(rest: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
     let tag = u16::from_be_bytes(take(rest)?);
     let length = usize::from(u16::from_be_bytes(take(rest)?));
     if length > MAX_TERM_BYTES {
@@ -145,35 +149,78 @@ fn take_name(rest: &mut &[u8]) -> Option<Term> {
     }
     let (value, after) = rest.split_at_checked(length)?;
     *rest = after;
-    let value = value.to_vec();
-    Some(Term { tag, value })
+    Some((tag, value))
 }
 
-fn take_term(rest: &mut &[u8], span: u32) -> Option<LeafTerm> {
-    let term = take_name(rest)?;
+/// A term in the bytes of its leaf.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RawTerm<'a> {
+    pub(super) tag: u16,
+    pub(super) value: &'a [u8],
+    pub(super) count: u32,
+    pub(super) postings: RawPostings<'a>,
+}
+
+/// Its postings, not decoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RawPostings<'a> {
+    Inline(&'a [u8]),
+    Root(Hash),
+}
+
+/// How many terms a leaf says that it has, and the bytes of them.
+pub(super) fn raw_terms(leaf: &[u8]) -> Option<(usize, &[u8])> {
+    let (&[LEAF, count], rest) = leaf.split_first_chunk()? else {
+        return None;
+    };
+    Some((usize::from(count), rest))
+}
+
+/// Takes the next term of a leaf in a segment that spans `span` entries.
+pub(super) fn take_raw_term<'a>(rest: &mut &'a [u8], span: u32) -> Option<RawTerm<'a>> {
+    let (tag, value) = take_key(rest)?;
     let count = u32::from_be_bytes(take(rest)?);
     let [inline] = take(rest)?;
     if count == 0 || count > span {
         return None;
     }
     let postings = if inline == 0 {
-        Postings::Root(take(rest)?)
+        RawPostings::Root(take(rest)?)
     } else {
-        let count = usize::try_from(count).ok()?;
-        let (mut encoded, after) = rest.split_at_checked(usize::from(inline))?;
+        let (encoded, after) = rest.split_at_checked(usize::from(inline))?;
         *rest = after;
-        if usize::from(inline) > INLINE_BYTES || count > CHUNK_OFFSETS {
+        if usize::from(inline) > INLINE_BYTES || count as usize > CHUNK_OFFSETS {
             return None;
         }
-        let runs = postings::decode(&mut encoded, count, span)?;
-        if !encoded.is_empty() {
-            return None;
+        RawPostings::Inline(encoded)
+    };
+    Some(RawTerm {
+        tag,
+        value,
+        count,
+        postings,
+    })
+}
+
+fn take_term(rest: &mut &[u8], span: u32) -> Option<LeafTerm> {
+    let raw = take_raw_term(rest, span)?;
+    let postings = match raw.postings {
+        RawPostings::Root(root) => Postings::Root(root),
+        RawPostings::Inline(mut encoded) => {
+            let count = usize::try_from(raw.count).ok()?;
+            let runs = postings::decode(&mut encoded, count, span)?;
+            if !encoded.is_empty() {
+                return None;
+            }
+            Postings::Inline(runs)
         }
-        Postings::Inline(runs)
     };
     Some(LeafTerm {
-        term,
-        count,
+        term: Term {
+            tag: raw.tag,
+            value: raw.value.to_vec(),
+        },
+        count: raw.count,
         postings,
     })
 }

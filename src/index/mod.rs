@@ -12,7 +12,6 @@
 //! A term stands for a value, or for the beginning of one. A list of terms is therefore a superset of what a filter asks
 //! for, and the filter is evaluated on every entry of it: by the server for an answer, and again by whoever verifies it.
 
-mod build;
 mod check;
 mod count;
 mod facts;
@@ -20,6 +19,7 @@ mod fields;
 pub mod filter;
 mod leaf;
 mod lookup;
+mod merge;
 mod plan;
 mod postings;
 mod ranges;
@@ -27,22 +27,25 @@ mod reader;
 mod record;
 mod segment;
 mod table;
+mod term_map;
 mod term_range;
 mod terms;
+mod walk;
 
-pub use build::{MergeError, TermMap, merge};
 pub use check::{TermProofError, check_lists, check_tallies, check_terms};
 pub use count::{Counts, GroupBy, GroupByError, Tally};
 pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};
 pub use leaf::{INLINE_BYTES, LEAF_TERMS, leaf_terms};
 pub use lookup::{Found, Most};
+pub use merge::{MergeError, merge};
 pub use plan::{Bounds, Candidates, Plan};
 pub use postings::CHUNK_OFFSETS;
 pub use ranges::Ranges;
 pub use reader::{Segment, SegmentError, Source};
-pub use record::{LEVELS, Levels, SegmentId, SegmentRecord, by_level};
+pub use record::{FAN_IN, LEVELS, Levels, SegmentId, SegmentRecord, by_level};
 pub use segment::{SegmentWriter, Sink};
 pub use table::FIELDS;
+pub use term_map::TermMap;
 pub use term_range::TermRange;
 pub use terms::{MAX_TERM_BYTES, Term, VERSION_TERM_BYTES};

@@ -17,26 +17,44 @@ pub const CHUNK_OFFSETS: usize = 1_024;
 /// Offsets, as runs that ascend.
 pub(crate) type Runs = Vec<Range<u32>>;
 
-/// Encodes offsets given as runs that ascend and do not touch.
-pub(crate) fn encode(runs: &[Range<u32>]) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(runs.len() * 2);
+/// Appends the encoding of offsets given as runs that ascend and do not touch.
+pub(crate) fn encode(runs: &[Range<u32>], encoded: &mut Vec<u8>) {
     let mut next = 0u64;
     for run in runs {
         let gap = u64::from(run.start).saturating_sub(next);
         let length = u64::from(run.end.saturating_sub(run.start));
-        put_varint(&mut encoded, gap << 1 | u64::from(length > 1));
+        put_varint(encoded, gap << 1 | u64::from(length > 1));
         if length > 1 {
-            put_varint(&mut encoded, length - 2);
+            put_varint(encoded, length - 2);
         }
         next = u64::from(run.end);
     }
-    encoded
+}
+
+/// Appends the encoding of the postings encoded in `postings`, each offset larger by `shift`. None if there are none.
+pub(crate) fn shift(mut postings: &[u8], shift: u32, encoded: &mut Vec<u8>) -> Option<()> {
+    // All gaps but the first are between two of them.
+    let first = take_varint(&mut postings)?;
+    put_varint(encoded, first.checked_add(u64::from(shift) << 1)?);
+    encoded.extend_from_slice(postings);
+    Some(())
 }
 
 /// Takes exactly `count` offsets from the front of `bytes`. None if they are not encoded as [`encode`] does, or not below
 /// `span`.
 pub(crate) fn decode(bytes: &mut &[u8], count: usize, span: u32) -> Option<Runs> {
     let mut runs = Runs::new();
+    decode_into(bytes, count, span, &mut runs).map(|()| runs)
+}
+
+/// Like [`decode`], into `runs` instead of what was there.
+pub(crate) fn decode_into(
+    bytes: &mut &[u8],
+    count: usize,
+    span: u32,
+    runs: &mut Runs,
+) -> Option<()> {
+    runs.clear();
     let mut left = count;
     let mut next = 0u64;
     while left > 0 {
@@ -60,7 +78,7 @@ pub(crate) fn decode(bytes: &mut &[u8], count: usize, span: u32) -> Option<Runs>
         runs.push(u32::try_from(start).ok()?..u32::try_from(end).ok()?);
         next = end;
     }
-    Some(runs)
+    Some(())
 }
 
 fn put_varint(bytes: &mut Vec<u8>, mut value: u64) {
@@ -128,5 +146,12 @@ impl Chunker {
     /// How many offsets came in.
     pub(crate) fn total(&self) -> u64 {
         self.total
+    }
+
+    /// Makes it as new, but for its memory.
+    pub(crate) fn clear(&mut self) {
+        self.runs.clear();
+        self.offsets = 0;
+        self.total = 0;
     }
 }

@@ -62,8 +62,8 @@ pub(super) struct StoredLeaf {
 /// Where a chunk is.
 #[derive(Debug, Clone)]
 pub(super) struct ChunkRow {
-    at: u64,
-    length: usize,
+    pub(super) at: u64,
+    pub(super) length: usize,
     pub(super) first: u32,
     pub(super) hash: Hash,
 }
@@ -101,6 +101,11 @@ impl<S: Source> Segment<S> {
             nodes_at,
             directory_at,
         })
+    }
+
+    /// Where its bytes are read from.
+    pub fn source(&self) -> &S {
+        &self.source
     }
 
     /// What a seal says about it.
@@ -180,30 +185,47 @@ impl<S: Source> Segment<S> {
 
     /// Where a leaf is, how long it is, and how long the rows of its chunks are.
     fn directory_row(&self, index: u64) -> Result<(u64, usize, usize), SegmentError<S::Error>> {
-        let at = index
+        let at = self.directory_row_at(index)?;
+        let row = self.read(at, DIRECTORY_ROW_BYTES)?;
+        decode_directory_row(&row).ok_or_else(|| self.damaged("its directory is wrong"))
+    }
+
+    /// Where the directory's row of a leaf is.
+    pub(super) fn directory_row_at(&self, index: u64) -> Result<u64, SegmentError<S::Error>> {
+        index
             .checked_mul(DIRECTORY_ROW_BYTES as u64)
             .and_then(|offset| self.directory_at.checked_add(offset))
             .filter(|_| index < self.leaves)
-            .ok_or_else(|| self.damaged("its directory is wrong"))?;
-        let row = self.read(at, DIRECTORY_ROW_BYTES)?;
-        let decoded = || {
-            let (at, rest) = row.split_first_chunk()?;
-            let (length, rest) = rest.split_first_chunk()?;
-            let (rows, _) = rest.split_first_chunk()?;
-            let size = |bytes| usize::try_from(u32::from_be_bytes(bytes)).ok();
-            Some((u64::from_be_bytes(*at), size(*length)?, size(*rows)?))
-        };
-        decoded().ok_or_else(|| self.damaged("its directory is wrong"))
+            .ok_or_else(|| self.damaged("its directory is wrong"))
     }
 
-    /// Bytes of the segment, which never reach into its footer.
     fn read(&self, at: u64, length: usize) -> Result<Bytes, SegmentError<S::Error>> {
-        let end = at.checked_add(length as u64);
-        if end.is_none_or(|end| end > self.source.len()) {
-            return Err(self.damaged("it is shorter than its directory says"));
-        }
+        self.read_ahead(at, length, length)
+    }
+
+    /// At least `length` bytes from `at` on, and `wanted` if there are so many.
+    pub(super) fn read_ahead(
+        &self,
+        at: u64,
+        length: usize,
+        wanted: usize,
+    ) -> Result<Bytes, SegmentError<S::Error>> {
+        let left = self.source.len().checked_sub(at);
+        let left = left.map(|left| usize::try_from(left).unwrap_or(usize::MAX));
+        let left = left
+            .filter(|left| *left >= length)
+            .ok_or_else(|| self.damaged("it is shorter than its directory says"))?;
+        let length = wanted.max(length).min(left);
         self.source.read_at(at, length).map_err(SegmentError::Read)
     }
+}
+
+pub(super) fn decode_directory_row(row: &[u8]) -> Option<(u64, usize, usize)> {
+    let (at, rest) = row.split_first_chunk()?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let (rows, _) = rest.split_first_chunk()?;
+    let size = |bytes| usize::try_from(u32::from_be_bytes(bytes)).ok();
+    Some((u64::from_be_bytes(*at), size(*length)?, size(*rows)?))
 }
 
 impl StoredLeaf {
@@ -222,7 +244,7 @@ impl StoredLeaf {
 }
 
 impl ChunkRow {
-    fn decode(row: &[u8]) -> Option<Self> {
+    pub(super) fn decode(row: &[u8]) -> Option<Self> {
         let (at, rest) = row.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
         let (first, hash) = rest.split_first_chunk()?;

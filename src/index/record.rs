@@ -16,7 +16,7 @@ use crate::merkle::{Hash, leaf_hash};
 /// The number of levels.
 pub const LEVELS: usize = INDEX_SPANS.len();
 /// Segments of a level that are merged into one of the next.
-const FAN_IN: u64 = 16;
+pub const FAN_IN: u64 = 16;
 
 const RECORD: u8 = 0xFD;
 

@@ -13,7 +13,6 @@
 
 use std::ops::Range;
 
-use super::Term;
 use super::leaf::{INLINE_BYTES, LEAF_TERMS, LeafBuilder, chunk_hash};
 use super::postings::{self, Chunker};
 use super::record::{SegmentId, SegmentRecord};
@@ -54,6 +53,8 @@ pub struct SegmentWriter<S> {
     chunker: Chunker,
     /// The tree over the chunks of the next term.
     chunks: Frontier,
+    /// Where postings are encoded.
+    encoded: Vec<u8>,
     leaf: LeafBuilder,
     chunk_rows: Vec<u8>,
     directory: Vec<u8>,
@@ -70,6 +71,7 @@ impl<S: Sink> SegmentWriter<S> {
             at: 0,
             chunker: Chunker::default(),
             chunks: Frontier::new(),
+            encoded: Vec::new(),
             leaf: LeafBuilder::default(),
             chunk_rows: Vec::new(),
             directory: Vec::new(),
@@ -87,19 +89,39 @@ impl<S: Sink> SegmentWriter<S> {
     }
 
     /// Writes the term, above those before, whose postings were just written.
-    pub fn end_term(&mut self, term: &Term) -> Result<(), S::Error> {
-        let chunker = std::mem::take(&mut self.chunker);
+    pub fn end_term(&mut self, tag: u16, value: &[u8]) -> Result<(), S::Error> {
+        let mut chunker = std::mem::take(&mut self.chunker);
         let count = u32::try_from(chunker.total()).unwrap_or(u32::MAX);
-        let rest = postings::encode(chunker.rest());
-        if self.chunks.size() == 0 && rest.len() <= INLINE_BYTES {
-            self.leaf.push_inline(term, count, &rest);
+        self.encoded.clear();
+        postings::encode(chunker.rest(), &mut self.encoded);
+        if self.chunks.size() == 0 && self.encoded.len() <= INLINE_BYTES {
+            self.leaf.push_inline(tag, value, count, &self.encoded);
         } else {
-            if !rest.is_empty() {
+            if !chunker.rest().is_empty() {
                 self.write_chunk(chunker.rest())?;
             }
             let chunks = std::mem::take(&mut self.chunks);
-            self.leaf.push_root(term, count, &chunks.root());
+            self.leaf.push_root(tag, value, count, &chunks.root());
         }
+        chunker.clear();
+        self.chunker = chunker;
+        self.term_ended()
+    }
+
+    /// Writes a term, above those before, with `count` postings of one chunk, which are encoded already. They must take
+    /// at most [`INLINE_BYTES`].
+    pub(super) fn put_inline(
+        &mut self,
+        tag: u16,
+        value: &[u8],
+        count: u32,
+        postings: &[u8],
+    ) -> Result<(), S::Error> {
+        self.leaf.push_inline(tag, value, count, postings);
+        self.term_ended()
+    }
+
+    fn term_ended(&mut self) -> Result<(), S::Error> {
         self.terms += 1;
         if self.leaf.terms() == LEAF_TERMS {
             self.write_leaf()?;
@@ -142,29 +164,33 @@ impl<S: Sink> SegmentWriter<S> {
     }
 
     fn write_chunk(&mut self, runs: &[Range<u32>]) -> Result<(), S::Error> {
-        let encoded = postings::encode(runs);
-        let hash = chunk_hash(&encoded);
+        self.encoded.clear();
+        postings::encode(runs, &mut self.encoded);
+        let hash = chunk_hash(&self.encoded);
         let first = runs.first().map_or(0, |run| run.start);
-        let length = u16::try_from(encoded.len()).unwrap_or(u16::MAX);
+        let length = u16::try_from(self.encoded.len()).unwrap_or(u16::MAX);
         self.chunk_rows.extend_from_slice(&self.at.to_be_bytes());
         self.chunk_rows.extend_from_slice(&length.to_be_bytes());
         self.chunk_rows.extend_from_slice(&first.to_be_bytes());
         self.chunk_rows.extend_from_slice(&hash);
         self.chunks.push(hash);
-        self.append(&encoded)
+        self.at += self.encoded.len() as u64;
+        self.sink.append(&self.encoded)
     }
 
     fn write_leaf(&mut self) -> Result<(), S::Error> {
-        let leaf = self.leaf.take();
-        let rows = std::mem::take(&mut self.chunk_rows);
+        let leaf = self.leaf.finish();
         self.directory.extend_from_slice(&self.at.to_be_bytes());
-        for length in [leaf.len(), rows.len()] {
+        for length in [leaf.len(), self.chunk_rows.len()] {
             let length = u32::try_from(length).unwrap_or(u32::MAX);
             self.directory.extend_from_slice(&length.to_be_bytes());
         }
-        self.hashes.push(leaf_hash(&leaf));
-        self.append(&leaf)?;
-        self.append(&rows)
+        self.hashes.push(leaf_hash(leaf));
+        self.at += (leaf.len() + self.chunk_rows.len()) as u64;
+        self.sink.append(leaf)?;
+        self.sink.append(&self.chunk_rows)?;
+        self.chunk_rows.clear();
+        Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), S::Error> {

@@ -235,7 +235,7 @@ fn recorded_at(facts: &Facts) -> i64 {
 }
 
 /// What `kind` is called in a filter.
-fn kind_word(kind: Kind) -> &'static str {
+pub(super) fn kind_word(kind: Kind) -> &'static str {
     match kind {
         Kind::Event => "event",
         Kind::Act => "act",

@@ -10,7 +10,7 @@ pub const MAX_TERM_BYTES: usize = 512;
 pub const VERSION_TERM_BYTES: usize = 16;
 
 /// The tag under which stand the tags of the fields that an entry has.
-const PRESENCE: u16 = 0;
+pub(super) const PRESENCE: u16 = 0;
 
 /// Nanoseconds of an hour.
 pub(super) const HOUR: i64 = 3_600_000_000_000;
@@ -31,7 +31,7 @@ impl Term {
     pub fn presence(tag: u16) -> Self {
         Self {
             tag: PRESENCE,
-            value: tag.to_be_bytes().to_vec(),
+            value: presence_value(tag).to_vec(),
         }
     }
 
@@ -46,38 +46,24 @@ impl Term {
         let tag = self.value.as_slice().try_into().ok()?;
         (self.tag == PRESENCE).then_some(u16::from_be_bytes(tag))
     }
-
-    /// Tag and value as one string of bytes, which ascends as terms do.
-    pub(super) fn key(&self) -> Vec<u8> {
-        [&self.tag.to_be_bytes(), self.value.as_slice()].concat()
-    }
-
-    /// The term of a key.
-    pub(super) fn from_key(key: &[u8]) -> Option<Self> {
-        let (tag, value) = key.split_first_chunk()?;
-        Some(Self {
-            tag: u16::from_be_bytes(*tag),
-            value: value.to_vec(),
-        })
-    }
 }
 
-/// Calls `take` with the key of every term of an entry, in no order, some more than once.
-pub(super) fn visit_terms(facts: &Facts, take: &mut dyn FnMut(&[u8])) {
-    let mut key = Vec::with_capacity(64);
+/// The value of the term that stands for the presence of the field numbered `tag`.
+pub(super) fn presence_value(tag: u16) -> [u8; 2] {
+    tag.to_be_bytes()
+}
+
+/// Calls `take` with the tag and the value of every term of an entry but those of presence, in no order, some more than
+/// once.
+pub(super) fn visit_terms(facts: &Facts, take: &mut dyn FnMut(u16, &[u8])) {
+    let mut term = Vec::with_capacity(64);
     for field in FIELDS {
         let Some(tag) = field.tag else { continue };
-        let mut found = false;
         field.values(facts, &mut |value| {
-            key.clear();
-            key.extend_from_slice(&tag.to_be_bytes());
-            append_term_value(field.kind, value, &mut key);
-            take(&key);
-            found = true;
+            term.clear();
+            append_term_value(field.kind, value, &mut term);
+            take(tag, &term);
         });
-        if found {
-            take(&Term::presence(tag).key());
-        }
     }
 }
 
@@ -91,22 +77,39 @@ pub(crate) fn term_value(kind: FieldKind, value: Value<'_>) -> Vec<u8> {
 fn append_term_value(kind: FieldKind, value: Value<'_>, term: &mut Vec<u8>) {
     match value {
         Value::Text(text) if kind == FieldKind::Version => {
-            term.extend_from_slice(cut(behind_scheme(text), VERSION_TERM_BYTES));
+            term.extend_from_slice(version_term(text.as_bytes()));
         }
         Value::Text(text) | Value::Label(text, _) => {
-            term.extend_from_slice(cut(text, MAX_TERM_BYTES));
+            term.extend_from_slice(text_term(text.as_bytes()));
         }
         Value::Number(number) => term.extend_from_slice(&number.to_be_bytes()),
-        // The hour that it lies in.
-        Value::Time(time) => append_signed(time.div_euclid(HOUR), term),
-        Value::Duration(length) => append_signed(length, term),
+        Value::Time(time) => term.extend_from_slice(&hour(time)),
+        Value::Duration(length) => term.extend_from_slice(&signed(length)),
         Value::True => {}
     }
 }
 
+/// What a text is indexed by.
+pub(super) fn text_term(text: &[u8]) -> &[u8] {
+    text.get(..MAX_TERM_BYTES).unwrap_or(text)
+}
+
+/// What a version is indexed by.
+pub(super) fn version_term(version: &[u8]) -> &[u8] {
+    let colon = version.iter().position(|byte| *byte == b':');
+    let value = colon.and_then(|colon| version.get(colon + 1..));
+    let value = value.unwrap_or(version);
+    value.get(..VERSION_TERM_BYTES).unwrap_or(value)
+}
+
+/// What a time, in nanoseconds since 1970, is indexed by: the hour that it lies in.
+pub(super) fn hour(time: i64) -> [u8; 8] {
+    signed(time.div_euclid(HOUR))
+}
+
 /// A number so that bytes ascend as numbers do.
-fn append_signed(number: i64, term: &mut Vec<u8>) {
-    term.extend_from_slice(&(number.cast_unsigned() ^ SIGN).to_be_bytes());
+fn signed(number: i64) -> [u8; 8] {
+    (number.cast_unsigned() ^ SIGN).to_be_bytes()
 }
 
 /// A term's value for people; of a time the beginning of its hour.

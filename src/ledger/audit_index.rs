@@ -2,7 +2,7 @@
 
 use super::audit::Problem;
 use super::keys::{SEAL, key_seq};
-use super::segment_objects::{ObjectSource, name, unreadable};
+use super::segment_objects::{SegmentBytes, name, unreadable};
 use super::segments::{commitment, read_records};
 use crate::entry::v1;
 use crate::index::{Levels, Segment};
@@ -34,7 +34,8 @@ pub(super) fn check(
             object => object?,
         };
         if let Some(record) = records.get(&id) {
-            let segment = Segment::open(ObjectSource(object), *record).map_err(unreadable)?;
+            let segment =
+                Segment::open(SegmentBytes::Object(object), *record).map_err(unreadable)?;
             segment.audit().map_err(unreadable)?;
         }
     }

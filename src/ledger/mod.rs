@@ -11,11 +11,13 @@ mod audit_index;
 mod basis;
 mod count;
 mod error;
+mod feed;
 mod head;
 mod home;
 mod ids;
 mod indexer;
 mod keys;
+mod merges;
 mod open;
 mod pack;
 mod parallel;
@@ -58,15 +60,17 @@ use crate::entry::{CheckedEvent, Header, Kind, MAX_BATCH_EVENTS, Seed, v1};
 use crate::merkle::{self, Hash};
 use crate::note::SignerKey;
 use crate::store::Direction;
+use feed::Feed;
 use ids::Ids;
 use indexer::Indexer;
+use merges::Merges;
 use open::{Opened, prove_error};
 use published::Publication;
 use queue::Queue;
 use reader::Reader;
 use segments::{Sealed, Segments};
 use sequencer::Sequencer;
-use signer::Signer;
+use signer::{Signer, Signing};
 use stop::{Stop, StopOnPanic};
 
 /// Entries that may wait to be indexed.
@@ -129,6 +133,7 @@ impl Ledger {
         };
         let publication = Arc::new(Publication::new(Arc::new(published)));
         let stop = Arc::new(Stop::default());
+        let feed = Arc::new(Feed::default());
         let reader = Reader::new(Arc::clone(&store) as _, tree);
         let objects = home.objects()?;
         let segments = Arc::new(Segments::open(objects, reader.clone(), &*store)?);
@@ -148,14 +153,19 @@ impl Ledger {
             slots,
             anchor,
             publication: Arc::clone(&publication),
+            feed: Arc::clone(&feed),
             stop: Arc::clone(&stop),
         };
         let (queue, waiting) = mpsc::channel();
         let queue = Arc::new(Queue::new(queue, Arc::clone(&stop)));
         let (groups, durable) = mpsc::sync_channel(UNSIGNED_GROUPS);
+        let signing = Arc::new(Signing::new(signer));
+        let thread = Arc::clone(&signing);
         let threads = vec![
-            spawn("sequencer", &stop, move || sequencer.run(&waiting, &groups))?,
-            spawn("signer", &stop, move || signer.run(&durable))?,
+            spawn("sequencer", &stop, move || {
+                sequencer.run(&waiting, &signing, &groups);
+            })?,
+            spawn("signer", &stop, move || thread.run(&durable))?,
         ];
         let indexer = Indexer {
             origin: genesis.origin().to_owned(),
@@ -164,7 +174,9 @@ impl Ledger {
             queue: Arc::clone(&queue),
             entropy: Arc::clone(&entropy),
             stop: Arc::clone(&stop),
+            feed,
             built: Vec::new(),
+            merges: Merges::default(),
         };
         let indexing = spawn("indexer", &stop, move || indexer.run())?;
         let ledger = Self {

@@ -10,8 +10,7 @@ use super::keys::{key_seq, seq_key};
 use super::pack::{Pack, decode_erasable};
 use super::tree::Tree;
 use crate::entry::body::Body;
-use crate::entry::{Header, Seed, Tag};
-use crate::index::Facts;
+use crate::entry::{Header, Invalid, Seed, Tag};
 use crate::merkle::NodeReader;
 use crate::store::{Direction, KeyRange, Read, Space};
 
@@ -83,22 +82,21 @@ impl Reader {
         Ok((entry.header, envelope, seed))
     }
 
-    /// Calls `take` with what the parts envelope, who, what and context of the entries of `range` say, in order. They are
-    /// decoded, and not compared with the tree.
+    /// Calls `take` with the header and the parts envelope, who, what and context of the entries of `range`, in order. They
+    /// are not compared with the tree.
     pub(crate) fn for_each_evidence(
         &self,
         range: Range<u64>,
-        mut take: impl FnMut(&Facts),
+        mut take: impl FnMut(&Header, &[(Tag, Bytes)]) -> Result<(), Invalid>,
     ) -> Result<(), LedgerError> {
         let mut next = range.start;
         for pack in packs_from(&*self.store, range.start)? {
             let pack = pack?;
             for (header, parts) in pack.headers().zip(pack.evidence()) {
                 if header.seq == next && next < range.end {
-                    let facts = Facts::of_parts(&header, parts).map_err(|invalid| {
+                    take(&header, parts).map_err(|invalid| {
                         LedgerError::Damaged(Damage::at(header.seq, invalid.to_string()))
                     })?;
-                    take(&facts);
                     next += 1;
                 }
             }

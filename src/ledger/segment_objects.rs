@@ -1,7 +1,9 @@
-//! The bytes of segments: objects, built from the entries of the store and from other segments.
+//! The bytes of segments: built from the entries of the store and from other segments, in memory first when they are
+//! small, and kept in objects.
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
@@ -12,32 +14,60 @@ use crate::index::{
 };
 use crate::store::{ObjectReader, ObjectWriter, Objects, StoreError};
 
-/// A segment in an object.
-pub(crate) type StoredSegment = Segment<ObjectSource>;
+/// A segment, open for reading.
+pub(crate) type StoredSegment = Segment<SegmentBytes>;
 
-/// An object, read as a segment.
-pub(crate) struct ObjectSource(pub(super) Box<dyn ObjectReader>);
+/// Segments up to this level are built in memory: most are merged before a seal would have them written.
+const LARGEST_IN_MEMORY: u8 = 1;
 
-impl Source for ObjectSource {
+/// Where the bytes of a segment are.
+pub(crate) enum SegmentBytes {
+    Memory(Bytes),
+    Object(Box<dyn ObjectReader>),
+}
+
+impl Source for SegmentBytes {
     type Error = StoreError;
 
     fn len(&self) -> u64 {
-        self.0.len()
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Object(object) => object.len(),
+        }
     }
 
     fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, StoreError> {
-        self.0.read_at(offset, length)
+        match self {
+            Self::Memory(bytes) => {
+                let start = usize::try_from(offset).ok();
+                let end = start.and_then(|start| start.checked_add(length));
+                match (start, end.filter(|end| *end <= bytes.len())) {
+                    (Some(start), Some(end)) => Ok(bytes.slice(start..end)),
+                    _ => Err(StoreError::Damaged {
+                        what: format!("{length} bytes at {offset} of a segment in memory"),
+                        file: None,
+                    }),
+                }
+            }
+            Self::Object(object) => object.read_at(offset, length),
+        }
     }
 }
 
-/// An object, written as a segment.
-struct ObjectSink(Box<dyn ObjectWriter>);
+/// An object, written as a segment unless that is given up.
+struct ObjectSink<'a> {
+    object: Box<dyn ObjectWriter>,
+    given_up: &'a AtomicBool,
+}
 
-impl Sink for ObjectSink {
-    type Error = StoreError;
+impl Sink for ObjectSink<'_> {
+    type Error = LedgerError;
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.0.append(bytes)
+    fn append(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(LedgerError::Stopped("a merge was given up".into()));
+        }
+        Ok(self.object.append(bytes)?)
     }
 }
 
@@ -50,34 +80,55 @@ pub(super) struct SegmentObjects {
 impl SegmentObjects {
     /// Builds the segment `id` of level 0 from its entries.
     pub(super) fn build(&self, id: SegmentId) -> Result<Arc<StoredSegment>, LedgerError> {
-        let map = self.term_map(id.seqs())?;
-        let sink = ObjectSink(self.objects.create(&name(id))?);
-        let (record, sink) = map.write(id, sink)?;
-        self.finish(record, sink)
+        build_in_memory(id, &self.term_map(id.seqs())?)
     }
 
-    /// Merges the segments of the level below into the segment `id`.
+    /// Merges the segments of the level below into the segment `id`, until it is given up.
     pub(super) fn merge(
         &self,
         id: SegmentId,
         parts: &[Arc<StoredSegment>],
+        given_up: &AtomicBool,
     ) -> Result<Arc<StoredSegment>, LedgerError> {
-        let sink = ObjectSink(self.objects.create(&name(id))?);
+        if id.level <= LARGEST_IN_MEMORY {
+            let (record, bytes) = merge(id, parts, Vec::new()).map_err(|error| match error {
+                MergeError::Read(error) => unreadable(error),
+                MergeError::Write(never) => match never {},
+            })?;
+            return in_memory(record, bytes);
+        }
+        let object = self.objects.create(&name(id))?;
+        let sink = ObjectSink { object, given_up };
         let (record, sink) = merge(id, parts, sink).map_err(|error| match error {
             MergeError::Read(error) => unreadable(error),
-            MergeError::Write(error) => error.into(),
+            MergeError::Write(error) => error,
         })?;
-        self.finish(record, sink)
+        self.finish(&record, sink.object)
+    }
+
+    /// The segment in an object, made of it if it is not there yet.
+    pub(super) fn stored(
+        &self,
+        segment: &Arc<StoredSegment>,
+    ) -> Result<Arc<StoredSegment>, LedgerError> {
+        match segment.source() {
+            SegmentBytes::Object(_) => Ok(Arc::clone(segment)),
+            SegmentBytes::Memory(bytes) => {
+                let mut object = self.objects.create(&name(segment.record().id))?;
+                object.append(bytes)?;
+                self.finish(segment.record(), object)
+            }
+        }
     }
 
     fn finish(
         &self,
-        record: SegmentRecord,
-        sink: ObjectSink,
+        record: &SegmentRecord,
+        object: Box<dyn ObjectWriter>,
     ) -> Result<Arc<StoredSegment>, LedgerError> {
-        sink.0.finish()?;
-        let source = ObjectSource(self.objects.open(&name(record.id))?);
-        let segment = Segment::open(source, record).map_err(unreadable)?;
+        object.finish()?;
+        let source = SegmentBytes::Object(self.objects.open(&name(record.id))?);
+        let segment = Segment::open(source, *record).map_err(unreadable)?;
         Ok(Arc::new(segment))
     }
 
@@ -87,7 +138,7 @@ impl SegmentObjects {
         record: &SegmentRecord,
     ) -> Result<Arc<StoredSegment>, LedgerError> {
         let opened = self.objects.open(&name(record.id));
-        match opened.map(|object| Segment::open(ObjectSource(object), *record)) {
+        match opened.map(|object| Segment::open(SegmentBytes::Object(object), *record)) {
             Ok(Ok(segment)) => return Ok(Arc::new(segment)),
             Err(StoreError::Missing { .. }) | Ok(Err(SegmentError::Damaged { .. })) => {}
             Ok(Err(SegmentError::Read(error))) | Err(error) => return Err(error.into()),
@@ -95,7 +146,7 @@ impl SegmentObjects {
         self.delete(record.id)?;
         let built = self.rebuild(record.id)?;
         if built.record() == record {
-            Ok(built)
+            self.stored(&built)
         } else {
             Err(damaged("a segment is not what its entries come to"))
         }
@@ -111,9 +162,9 @@ impl SegmentObjects {
             .iter()
             .map(|id| self.rebuild(*id))
             .collect::<Result<Vec<_>, _>>()?;
-        let merged = self.merge(id, &parts)?;
-        for id in below {
-            self.delete(id)?;
+        let merged = self.merge(id, &parts, &AtomicBool::new(false))?;
+        for part in parts {
+            self.discard(&part)?;
         }
         Ok(merged)
     }
@@ -122,7 +173,7 @@ impl SegmentObjects {
     fn term_map(&self, seqs: Range<u64>) -> Result<TermMap, LedgerError> {
         let mut map = TermMap::default();
         self.reader
-            .for_each_evidence(seqs, |facts| map.push_entry(facts))?;
+            .for_each_evidence(seqs, |header, parts| map.push_parts(header, parts))?;
         Ok(map)
     }
 
@@ -137,10 +188,35 @@ impl SegmentObjects {
         Ok(())
     }
 
-    /// Removes the object of a segment, if there is one.
-    pub(super) fn delete(&self, id: SegmentId) -> Result<(), LedgerError> {
+    /// Removes the object of a segment that is not needed any more, if it has one.
+    pub(super) fn discard(&self, segment: &StoredSegment) -> Result<(), LedgerError> {
+        match segment.source() {
+            SegmentBytes::Memory(_) => Ok(()),
+            SegmentBytes::Object(_) => self.delete(segment.record().id),
+        }
+    }
+
+    fn delete(&self, id: SegmentId) -> Result<(), LedgerError> {
         Ok(self.objects.delete(&name(id))?)
     }
+}
+
+/// Writes the segment `id` of these entries.
+pub(super) fn build_in_memory(
+    id: SegmentId,
+    map: &TermMap,
+) -> Result<Arc<StoredSegment>, LedgerError> {
+    let (record, bytes) = match map.write(id, Vec::new()) {
+        Ok(written) => written,
+        Err(never) => match never {},
+    };
+    in_memory(record, bytes)
+}
+
+fn in_memory(record: SegmentRecord, bytes: Vec<u8>) -> Result<Arc<StoredSegment>, LedgerError> {
+    let source = SegmentBytes::Memory(bytes.into());
+    let segment = Segment::open(source, record).map_err(unreadable)?;
+    Ok(Arc::new(segment))
 }
 
 /// What is called how in the object store.

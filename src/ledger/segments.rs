@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
@@ -139,18 +140,37 @@ impl Segments {
         self.sealed.subscribe()
     }
 
-    /// Builds the segment `id` of level 0 from its entries.
+    /// Builds the segment `id` of level 0 from its entries in the store.
     pub(crate) fn build(&self, id: SegmentId) -> Result<Arc<StoredSegment>, LedgerError> {
         self.objects.build(id)
     }
 
-    /// Merges the segments of the level below into the segment `id`.
+    /// Merges the segments of the level below into the segment `id`, until it is given up.
     pub(crate) fn merge(
         &self,
         id: SegmentId,
         parts: &[Arc<StoredSegment>],
+        given_up: &AtomicBool,
     ) -> Result<Arc<StoredSegment>, LedgerError> {
-        self.objects.merge(id, parts)
+        self.objects.merge(id, parts, given_up)
+    }
+
+    /// Makes objects of those new segments that will be read once they are sealed. The others are already merged.
+    pub(crate) fn store(
+        &self,
+        new: &[Arc<StoredSegment>],
+    ) -> Result<Vec<Arc<StoredSegment>>, LedgerError> {
+        let records: Vec<SegmentRecord> = new.iter().map(|segment| *segment.record()).collect();
+        let levels = Levels::of(&self.commitment(&records)).ok_or_else(inconsistent)?;
+        let cover = levels.cover(&(0..u64::MAX));
+        let stored = new.iter().map(|segment| {
+            if cover.contains(&segment.record().id) {
+                self.objects.stored(segment)
+            } else {
+                Ok(Arc::clone(segment))
+            }
+        });
+        stored.collect()
     }
 
     /// Proves the records `numbers` of a level in the tree of its first `segments` records.
@@ -192,8 +212,7 @@ impl Segments {
                 level.push(segment.record());
             }
         }
-        let sealed = Levels::of(&commitment(&levels))
-            .ok_or_else(|| damaged("a level covers more than the one below"))?;
+        let sealed = Levels::of(&commitment(&levels)).ok_or_else(inconsistent)?;
         drop(levels);
         let cover = sealed.cover(&(0..u64::MAX));
         let mut segments = self.sealed().segments.clone();
@@ -208,8 +227,8 @@ impl Segments {
             levels: sealed,
             segments: kept,
         }));
-        for id in merged.keys() {
-            self.objects.delete(*id)?;
+        for segment in merged.values() {
+            self.objects.discard(segment)?;
         }
         Ok(())
     }
@@ -221,6 +240,10 @@ impl Level {
         self.nodes.push(hash);
         self.tree.push(hash);
     }
+}
+
+fn inconsistent() -> LedgerError {
+    damaged("a level covers more than the one below")
 }
 
 /// What the seal `seq` says; without one, what a seal over nothing would.

@@ -1,8 +1,8 @@
 //! The one writer that owns the order.
 //!
 //! It takes all that waits as one group, looks up idempotency ids, assigns seq and time, computes chain, leaves and root,
-//! and writes one atomic batch with one sync. Then the group goes to the signer, and the next one is prepared while the
-//! anchor syncs. There are no timers: a group is whatever arrived while the disk was busy.
+//! and writes one atomic batch with one sync. Then the group goes to the signer, and the next one, if there is one, is prepared
+//! while the anchor syncs. There are no timers: a group is whatever arrived while the disk was busy.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -17,6 +17,7 @@ use super::keys::{HEAD, SEAL, seq_key, tile_key, tile_value};
 use super::pack::{EncodedParts, Parts, Record};
 use super::ports::Clock;
 use super::reader::Reader;
+use super::signer::Signing;
 use super::stop::Stop;
 use super::submission::{Prepared, PreparedParts, Reply, Submission};
 use crate::entry::header::chain_hash;
@@ -53,7 +54,7 @@ pub(crate) struct Outcome {
     pub(crate) first_seq: u64,
     pub(crate) recorded_at: u64,
     pub(crate) previous: Digest,
-    pub(crate) entries: Vec<Prepared>,
+    pub(crate) entries: Arc<[Prepared]>,
     pub(crate) duplicates: Vec<(u32, u64)>,
     pub(crate) reply: Reply,
     pub(crate) _permit: OwnedSemaphorePermit,
@@ -92,9 +93,15 @@ pub(crate) struct Sequencer {
 }
 
 impl Sequencer {
-    /// Works until the queue is closed or a write fails.
-    pub(crate) fn run(mut self, queue: &Receiver<Waiting>, signer: &SyncSender<Group>) {
-        while let Ok(first) = queue.recv() {
+    /// Works until the queue is closed, or something fails.
+    pub(crate) fn run(
+        mut self,
+        queue: &Receiver<Waiting>,
+        signing: &Signing,
+        signer: &SyncSender<Group>,
+    ) {
+        let mut next = None;
+        while let Some(first) = next.take().or_else(|| queue.recv().ok()) {
             let mut bytes = first.submission.bytes;
             let mut waiting = vec![first];
             while bytes < GROUP_BYTES
@@ -103,14 +110,19 @@ impl Sequencer {
                 bytes += next.submission.bytes;
                 waiting.push(next);
             }
-            match self.seal(waiting) {
-                Ok(group) if group.outcomes.is_empty() => {}
-                Ok(group) => {
-                    if signer.send(group).is_err() {
-                        return;
-                    }
-                }
+            let group = match self.seal(waiting) {
+                Ok(group) if group.outcomes.is_empty() => continue,
+                Ok(group) => group,
                 Err(Final) => return,
+            };
+            next = queue.try_recv().ok();
+            let done = if next.is_none() && signing.is_idle() {
+                signing.sign(vec![group])
+            } else {
+                signing.hand_over(group, signer)
+            };
+            if done.is_err() {
+                return;
             }
         }
         // A store that was closed in peace lies in checked tables rather than in a log that is read again at every start.
@@ -294,7 +306,7 @@ impl Sequencer {
                 first_seq,
                 recorded_at,
                 previous,
-                entries,
+                entries: entries.into(),
                 duplicates,
                 reply,
                 _permit: permit,
@@ -308,7 +320,7 @@ impl Sequencer {
 fn last_seal(outcomes: &[Outcome]) -> Option<u64> {
     let entries = outcomes.iter().flat_map(|outcome| {
         let seqs = outcome.first_seq..;
-        seqs.zip(&outcome.entries)
+        seqs.zip(&*outcome.entries)
     });
     let seals = entries.filter(|(_, entry)| entry.record.kind == Kind::Seal);
     seals.map(|(seq, _)| seq).last()
@@ -324,7 +336,7 @@ fn put_packs(
 ) {
     let records: Vec<&Record> = outcomes
         .iter()
-        .flat_map(|outcome| &outcome.entries)
+        .flat_map(|outcome| &*outcome.entries)
         .map(|entry| &entry.record)
         .collect();
     let (mut records, mut headers) = (records.as_slice(), headers);

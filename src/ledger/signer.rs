@@ -3,12 +3,17 @@
 //! It folds the headers of every group that is durable in the store into the frontier of the last anchored checkpoint,
 //! hashing them anew, and compares the root with the one that was stored. Then it signs, syncs the anchor, publishes, and
 //! acknowledges. All groups that are durable by then share one checkpoint.
+//!
+//! It has a thread of its own, so that the sequencer can prepare the next group meanwhile. When nothing waits to be sealed,
+//! the sequencer does its work instead: one client that waits for one answer is spared a change of threads.
 
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::{Arc, Mutex};
 
 use super::anchor::Anchor;
 use super::error::LedgerError;
+use super::feed::{Feed, Run};
 use super::published::{Publication, Published};
 use super::sequencer::{Group, Outcome};
 use super::stop::Stop;
@@ -24,28 +29,72 @@ pub(crate) struct Signer {
     pub(crate) slots: Box<dyn Slots>,
     pub(crate) anchor: Anchor,
     pub(crate) publication: Arc<Publication>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) stop: Arc<Stop>,
 }
 
-impl Signer {
-    /// Works until the sequencer has gone or something fails.
-    pub(crate) fn run(mut self, groups: &Receiver<Group>) {
-        while let Ok(first) = groups.recv() {
-            let mut durable = vec![first];
-            durable.extend(groups.try_iter());
-            match self.sign(&durable) {
-                Ok(published) => {
-                    let outcomes = durable.into_iter().flat_map(|group| group.outcomes);
-                    outcomes.for_each(|outcome| outcome.acknowledge(&published));
-                }
-                Err(error) => {
-                    self.stop.because(error.to_string());
-                    return;
-                }
-            }
+/// The signer, for whoever has a group to be signed.
+pub(crate) struct Signing {
+    signer: Mutex<Signer>,
+    /// Groups on their way to the signer's thread, or with it.
+    handed_over: AtomicUsize,
+}
+
+/// The signer has failed, and said why.
+pub(crate) struct Failed;
+
+impl Signing {
+    pub(crate) fn new(signer: Signer) -> Self {
+        Self {
+            signer: Mutex::new(signer),
+            handed_over: AtomicUsize::new(0),
         }
     }
 
+    /// The signer's thread: works until the sequencer has gone or something fails.
+    pub(crate) fn run(&self, groups: &Receiver<Group>) {
+        while let Ok(first) = groups.recv() {
+            let mut durable = vec![first];
+            durable.extend(groups.try_iter());
+            let count = durable.len();
+            if self.sign(durable).is_err() {
+                return;
+            }
+            self.handed_over.fetch_sub(count, Ordering::SeqCst);
+        }
+    }
+
+    /// Hands a durable group to the signer's thread.
+    pub(crate) fn hand_over(&self, group: Group, thread: &SyncSender<Group>) -> Result<(), Failed> {
+        self.handed_over.fetch_add(1, Ordering::SeqCst);
+        thread.send(group).map_err(|_| Failed)
+    }
+
+    /// Whether every group that was handed over is signed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.handed_over.load(Ordering::SeqCst) == 0
+    }
+
+    /// Signs and acknowledges durable groups, which follow those signed before.
+    pub(crate) fn sign(&self, groups: Vec<Group>) -> Result<(), Failed> {
+        // After a panic there is no telling what is anchored.
+        let mut signer = self.signer.lock().map_err(|_| Failed)?;
+        match signer.sign(&groups) {
+            Ok(published) => {
+                drop(signer);
+                let outcomes = groups.into_iter().flat_map(|group| group.outcomes);
+                outcomes.for_each(|outcome| outcome.acknowledge(&published));
+                Ok(())
+            }
+            Err(error) => {
+                signer.stop.because(error.to_string());
+                Err(Failed)
+            }
+        }
+    }
+}
+
+impl Signer {
     fn sign(&mut self, groups: &[Group]) -> Result<Arc<Published>, LedgerError> {
         let mut frontier = self.anchor.frontier.clone();
         for group in groups {
@@ -64,6 +113,11 @@ impl Signer {
         else {
             return Ok(self.publication.newest());
         };
+        // Before it is published, so that the indexer finds what it is woken for.
+        for outcome in groups.iter().flat_map(|group| &group.outcomes) {
+            self.feed
+                .push(Run::new(outcome.first_seq, &outcome.entries));
+        }
         self.advance(frontier, last.head.recorded_at, last.head.chain)
     }
 

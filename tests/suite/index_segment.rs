@@ -163,6 +163,39 @@ fn a_merge_is_byte_for_byte_what_its_entries_would_have_been_built_into() {
     assert_eq!(Bytes::from(bytes), expected_bytes);
 }
 
+#[test]
+fn damage_does_not_get_into_a_merge() {
+    let whole = id(1, 0);
+    let built: Vec<_> = (0..16)
+        .map(|number| {
+            let id = id(0, number);
+            build(id, &history(id.span(), id.seqs().start))
+        })
+        .collect();
+    let (expected, _) = merge(whole, &segments(&built), Vec::new()).unwrap();
+    let (record, bytes) = &built[3];
+    let mut refused = 0;
+    for at in (0..bytes.len()).step_by(53) {
+        let mut damaged = bytes.to_vec();
+        damaged[at] ^= 0x20;
+        let Ok(damaged) = Segment::open(InMemory(damaged.into()), *record) else {
+            continue;
+        };
+        let mut parts = segments(&built);
+        parts[3] = damaged;
+        match merge(whole, &parts, Vec::new()) {
+            Ok((record, _)) => assert_eq!(record, expected, "byte {at}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 300, "only {refused} bytes were missed");
+}
+
+fn segments(built: &[(SegmentRecord, Bytes)]) -> Vec<Segment<InMemory>> {
+    let open = |(record, bytes): &(SegmentRecord, Bytes)| open(*record, bytes);
+    built.iter().map(open).collect()
+}
+
 /// Every way to change one byte, one length or one number of a proof.
 fn mutations(proof: &v1::TermProof) -> Vec<v1::TermProof> {
     let mut mutated = Vec::new();
@@ -330,6 +363,27 @@ proptest! {
         let proof = prove(&segment, &range, &window);
         let proved = check_terms(&record, &range, &window, &proof).unwrap();
         prop_assert_eq!(proved.iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn merges_of_random_segments_are_what_their_entries_are_built_into(
+        parts in prop::collection::vec(prop::collection::vec(some_terms(), 0..200), 16),
+    ) {
+        // Each part ends with entries that have no terms.
+        let filled = |entries: &Entries| {
+            let mut entries = entries.clone();
+            entries.resize(1_024, Vec::new());
+            entries
+        };
+        let built: Vec<_> = (32..)
+            .zip(&parts)
+            .map(|(number, entries)| build(id(0, number), &filled(entries)))
+            .collect();
+        let (record, bytes) = merge(id(1, 2), &segments(&built), Vec::new()).unwrap();
+        let all: Entries = parts.iter().flat_map(filled).collect();
+        let (expected, expected_bytes) = build(id(1, 2), &all);
+        prop_assert_eq!(record, expected);
+        prop_assert!(bytes == expected_bytes);
     }
 
     #[test]

@@ -584,16 +584,17 @@ fn overload_is_an_answer_and_what_was_taken_is_sealed() {
 #[test]
 fn a_full_queue_does_not_keep_the_ledgers_own_acts_out() {
     let (_, home, ledger) = gated();
-    home.gate.close(SLOT_WRITES);
     let send = |events: Vec<_>| {
         let submission = ledger.prepare(events, &envelope()).unwrap();
         let ledger = Arc::clone(&ledger);
         start(async move { ledger.append_when_there_is_room(submission).await })
     };
-    // Enough to be indexed, then more than the queue has room for.
-    let mut sent: Vec<_> = (0..2)
-        .map(|batch| send((0..600).map(|n| event(b"", batch * 600 + n)).collect()))
-        .collect();
+    // Enough to be indexed once the last of it is signed, then more than the queue has room for.
+    wait(send((0..1_000).map(|n| event(b"", n)).collect()))
+        .unwrap()
+        .unwrap();
+    home.gate.close(SLOT_WRITES);
+    let mut sent = vec![send((1_000..1_200).map(|n| event(b"", n)).collect())];
     std::thread::sleep(Duration::from_millis(50));
     home.gate.close(COMMITS);
     sent.extend((0..100).map(|batch| {

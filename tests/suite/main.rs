@@ -32,6 +32,7 @@ mod golden_events;
 mod golden_formats;
 mod index_filter;
 mod index_segment;
+mod index_terms;
 #[cfg(feature = "server")]
 mod ledger_child;
 #[cfg(feature = "server")]
