@@ -2,10 +2,11 @@
 //!
 //! Only the sequencer looks ids up, after everything before has been written, so there is no race to lose.
 
-use std::collections::HashMap;
+use bytes::Bytes;
+use hashbrown::HashMap;
 
 use super::error::{Damage, Existing, LedgerError};
-use super::keys::{SUBMITTER_PREFIX, id_key, submitter_key};
+use super::keys::{SUBMITTER_PREFIX, put_id_key, submitter_key};
 use super::reader::Reader;
 use super::submission::{Prepared, Submission, actor_signature};
 use crate::entry::v1;
@@ -63,21 +64,21 @@ impl Ids {
     ) -> Result<Vec<Result<Duplicates, LedgerError>>, LedgerError> {
         let keys = self.keys(submissions, batch);
         let stored = look_up(store, &keys)?;
-        let mut group: HashMap<&[u8], InGroup<'_>> = HashMap::new();
+        let mut group: HashMap<&Bytes, InGroup<'_>> = HashMap::with_capacity(keys.len());
+        let mut new_ids: Vec<(&Bytes, u64)> = Vec::new();
         let mut resolutions = Vec::with_capacity(submissions.len());
         let mut found = keys.iter().zip(stored);
         for (number, submission) in submissions.iter().enumerate() {
             let mut duplicates = Vec::new();
-            let mut new_ids: HashMap<&[u8], InGroup<'_>> = HashMap::new();
             let mut conflict = None;
             let mut seq = next_seq;
+            new_ids.clear();
             for (event, prepared) in submission.entries.iter().enumerate() {
                 // One key an event, empty without an id.
                 let Some((key, stored)) = found.next() else {
                     break;
                 };
-                let key = key.as_slice();
-                let existing = match (stored, group.get(key).or_else(|| new_ids.get(key))) {
+                let existing = match (stored, group.get(key)) {
                     (Some(stored), _) => Some((
                         stored,
                         Existing::Entry(stored),
@@ -107,28 +108,29 @@ impl Ids {
                     }
                     None => {
                         if !key.is_empty() {
-                            new_ids.insert(
-                                key,
-                                InGroup {
-                                    seq,
-                                    submission: number,
-                                    event,
-                                    prepared,
-                                },
-                            );
+                            new_ids.push((key, seq));
+                            let in_group = InGroup {
+                                seq,
+                                submission: number,
+                                event,
+                                prepared,
+                            };
+                            group.insert(key, in_group);
                         }
                         seq += 1;
                     }
                 }
             }
             if let Some(conflict) = conflict {
+                for (key, _) in &new_ids {
+                    group.remove(key);
+                }
                 resolutions.push(Err(conflict));
                 continue;
             }
-            for (key, entry) in &new_ids {
-                batch.put(Space::Id, key.to_vec(), entry.seq.to_be_bytes().to_vec());
+            for (key, seq) in &new_ids {
+                batch.put(Space::Id, Bytes::clone(key), seq.to_be_bytes().to_vec());
             }
-            group.extend(new_ids);
             next_seq = seq;
             resolutions.push(Ok(duplicates));
         }
@@ -136,27 +138,28 @@ impl Ids {
     }
 
     /// A key for every event, empty for those without an id.
-    fn keys(&mut self, submissions: &[&Submission], batch: &mut Batch) -> Vec<Vec<u8>> {
-        let mut keys = Vec::new();
+    fn keys(&mut self, submissions: &[&Submission], batch: &mut Batch) -> Vec<Bytes> {
+        // All in one piece of memory.
+        let mut bytes = Vec::new();
+        let mut ends = Vec::new();
         for submission in submissions {
-            let has_ids = submission
-                .entries
-                .iter()
-                .any(|entry| !entry.idempotency_id.is_empty());
-            let submitter = if has_ids {
-                self.number(&submission.submitter, batch)
-            } else {
-                0
-            };
-            keys.extend(submission.entries.iter().map(|entry| {
-                if entry.idempotency_id.is_empty() {
-                    Vec::new()
-                } else {
-                    id_key(submitter, &entry.idempotency_id)
+            let mut submitter = None;
+            for entry in &submission.entries {
+                let id = &entry.idempotency_id;
+                if !id.is_empty() {
+                    let submitter =
+                        submitter.get_or_insert_with(|| self.number(&submission.submitter, batch));
+                    put_id_key(*submitter, id, &mut bytes);
                 }
-            }));
+                ends.push(bytes.len());
+            }
         }
-        keys
+        let mut rest = Bytes::from(bytes);
+        let mut start = 0;
+        let keys = ends
+            .into_iter()
+            .map(|end| rest.split_to(end - std::mem::replace(&mut start, end)));
+        keys.collect()
     }
 
     fn number(&mut self, submitter: &v1::Submitter, batch: &mut Batch) -> u32 {
@@ -172,14 +175,14 @@ impl Ids {
 }
 
 /// The seq that each key stands for in the store.
-fn look_up(store: &dyn Read, keys: &[Vec<u8>]) -> Result<Vec<Option<u64>>, LedgerError> {
-    let mut order: Vec<usize> = (0..keys.len()).collect();
-    let key = |index: &usize| keys.get(*index).map_or(&[][..], Vec::as_slice);
-    order.retain(|index| !key(index).is_empty());
-    order.sort_unstable_by(|a, b| key(a).cmp(key(b)));
-    let sorted: Vec<&[u8]> = order.iter().map(key).collect();
+fn look_up(store: &dyn Read, keys: &[Bytes]) -> Result<Vec<Option<u64>>, LedgerError> {
+    let mut sorted: Vec<(usize, &[u8])> = keys.iter().map(Bytes::as_ref).enumerate().collect();
+    sorted.retain(|(_, key)| !key.is_empty());
+    // Most come in order.
+    sorted.sort_by_key(|(_, key)| *key);
+    let wanted: Vec<&[u8]> = sorted.iter().map(|(_, key)| *key).collect();
     let mut found = vec![None; keys.len()];
-    for (index, value) in order.into_iter().zip(store.get_many(Space::Id, &sorted)?) {
+    for ((index, _), value) in sorted.into_iter().zip(store.get_many(Space::Id, &wanted)?) {
         if let (Some(slot), Some(value)) = (found.get_mut(index), value) {
             *slot = Some(read_seq(&value)?);
         }

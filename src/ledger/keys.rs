@@ -59,7 +59,15 @@ pub(crate) fn submitter_key(issuer: &str, subject: &str) -> Vec<u8> {
 
 /// Id space: submitter u32 ‖ idempotency id → seq u64.
 pub(crate) fn id_key(submitter: u32, id: &[u8]) -> Vec<u8> {
-    [&submitter.to_be_bytes(), id].concat()
+    let mut key = Vec::with_capacity(4 + id.len());
+    put_id_key(submitter, id, &mut key);
+    key
+}
+
+/// Appends such a key to `keys`.
+pub(crate) fn put_id_key(submitter: u32, id: &[u8], keys: &mut Vec<u8>) {
+    keys.extend_from_slice(&submitter.to_be_bytes());
+    keys.extend_from_slice(id);
 }
 
 /// Segment space: level u8 ‖ number u64 → the segment's record.

@@ -57,6 +57,30 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// No entries yet, and memory for a pack of entries as large as this one.
+    pub(crate) fn with_room_for_more_like<'a>(
+        parts: impl IntoIterator<Item = (Tag, &'a [u8])>,
+        entries: usize,
+    ) -> Self {
+        let (mut evidence, mut erasable) = (0, 0);
+        for (tag, bytes) in parts {
+            let length = if tag.is_erasable() {
+                &mut erasable
+            } else {
+                &mut evidence
+            };
+            *length += 5 + bytes.len();
+        }
+        // A quarter more, for not all are alike.
+        let room =
+            |length: usize| ((4 + length) * entries.min(MAX_ENTRIES) * 5 / 4).min(TARGET_BYTES);
+        Self {
+            evidence: Vec::with_capacity(room(evidence)),
+            erasable: Vec::with_capacity(room(erasable)),
+            ..Self::default()
+        }
+    }
+
     /// Adds the next entry's parts, ascending by tag.
     pub(crate) fn push<'a>(&mut self, parts: impl IntoIterator<Item = (Tag, &'a [u8])> + Clone) {
         append_entry(&mut self.evidence, parts.clone(), |tag| !tag.is_erasable());

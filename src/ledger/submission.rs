@@ -149,7 +149,11 @@ impl PreparedParts {
     pub(crate) fn of(entries: &[Prepared]) -> Self {
         let mut packs = Vec::new();
         let mut open = Parts::default();
-        for entry in entries {
+        for (index, entry) in entries.iter().enumerate() {
+            if open.is_empty() {
+                let entries = entries.len() - index;
+                open = Parts::with_room_for_more_like(entry.all_parts(), entries);
+            }
             open.push(entry.all_parts());
             if open.is_full() {
                 packs.push(std::mem::take(&mut open).compress());
