@@ -54,20 +54,24 @@ pub(super) struct Worth {
     /// The seqs that were answered for.
     pub(super) answered: Option<Range<u64>>,
     /// The last seal relied on, and the seq behind the last entry that its index covers.
-    seal: Option<(u64, u64)>,
+    pub(super) seal: Option<(u64, u64)>,
     /// Entries of which it cannot be told whether they match.
     pub(super) unknown: Vec<u64>,
     /// What the server read.
     pub(super) cost: v1::SearchCost,
 }
 
-impl Answer {
+/// Asks one ledger, one question after the other.
+pub(super) struct Asker {
+    query: QueryClient,
+    genesis: Genesis,
+    key: VerifierKey,
+    pinned: bool,
+}
+
+impl Asker {
     /// Connects, and asks nothing yet.
-    pub(super) async fn open(
-        connection: &Connection,
-        pinned: &Pinned,
-        ask: Ask,
-    ) -> Result<Self, Failure> {
+    pub(super) async fn connect(connection: &Connection, pinned: &Pinned) -> Result<Self, Failure> {
         let pinned = pinned.key()?;
         let (mut client, query) = connect_to_ask(connection).await?;
         let answer = client
@@ -83,12 +87,53 @@ impl Answer {
             genesis,
             key,
             pinned: pinned.is_some(),
+        })
+    }
+
+    /// Asks a question.
+    pub(super) fn ask(&self, ask: Ask) -> Answer {
+        Answer {
+            query: self.query.clone(),
+            genesis: self.genesis.clone(),
+            key: self.key.clone(),
+            pinned: self.pinned,
             open: ask.range.clone(),
             ask,
             token: String::new(),
             ready: VecDeque::new(),
             worth: Worth::default(),
-        })
+        }
+    }
+
+    /// A client for questions.
+    pub(super) fn query(&self) -> QueryClient {
+        self.query.clone()
+    }
+
+    /// What the ledger is.
+    pub(super) fn genesis(&self) -> &Genesis {
+        &self.genesis
+    }
+
+    /// The key that has to have signed its checkpoints.
+    pub(super) fn key(&self) -> &VerifierKey {
+        &self.key
+    }
+
+    /// Whether the key is one that was given, not one that the server itself gave.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned
+    }
+}
+
+impl Answer {
+    /// Connects, and asks nothing yet.
+    pub(super) async fn open(
+        connection: &Connection,
+        pinned: &Pinned,
+        ask: Ask,
+    ) -> Result<Self, Failure> {
+        Ok(Asker::connect(connection, pinned).await?.ask(ask))
     }
 
     /// The next match, if there is one.
@@ -143,9 +188,7 @@ impl Answer {
         self.worth.size = Some(page.size);
         self.token = page.next_page_token;
         if let Some(cost) = page.cost {
-            self.worth.cost.segments += cost.segments;
-            self.worth.cost.ranges += cost.ranges;
-            self.worth.cost.entries += cost.entries;
+            self.worth.add_cost(&cost);
         }
         let answered = self.worth.answered.get_or_insert_with(|| window.clone());
         answered.start = answered.start.min(window.start);
@@ -204,13 +247,39 @@ impl Answer {
 
     /// Says on standard error what the answer is worth.
     pub(super) fn say(&self, global: &Global, shown: u64) {
-        let worth = &self.worth;
-        let (Some(size), Some(answered)) = (worth.size, &worth.answered) else {
+        self.worth.say(global, &entries(shown), self.trust());
+    }
+
+    /// Whether it is proved, and under whose key.
+    pub(super) fn trust(&self) -> Trust {
+        Trust {
+            proved: self.ask.prove,
+            pinned: self.pinned,
+        }
+    }
+}
+
+/// What an answer has to be believed for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trust {
+    /// It is proved to be complete.
+    pub(super) proved: bool,
+    /// The key is one that was given.
+    pub(super) pinned: bool,
+}
+
+impl Worth {
+    pub(super) fn add_cost(&mut self, cost: &v1::SearchCost) {
+        let sum = &mut self.cost;
+        sum.segments = sum.segments.saturating_add(cost.segments);
+        sum.ranges = sum.ranges.saturating_add(cost.ranges);
+        sum.entries = sum.entries.saturating_add(cost.entries);
+    }
+
+    /// Says on standard error what an answer of `what` is worth.
+    pub(super) fn say(&self, global: &Global, what: &str, trust: Trust) {
+        let (Some(size), Some(answered)) = (self.size, &self.answered) else {
             return;
-        };
-        let entries = match shown {
-            1 => "1 entry".to_owned(),
-            shown => format!("{shown} entries"),
         };
         let about = if *answered == (0..size) {
             format!("of all {size}")
@@ -220,17 +289,17 @@ impl Answer {
                 answered.start, answered.end
             )
         };
-        let strength = if self.ask.prove {
+        let strength = if trust.proved {
             self.strength(answered)
         } else {
             "not proved to be all".to_owned()
         };
-        global.say(&format!("{entries} {about}: {strength}"));
-        if self.ask.prove && !self.pinned {
+        global.say(&format!("{what} {about}: {strength}"));
+        if trust.proved && !trust.pinned {
             global.say("under the key that the server itself gave: pin the right one with --key");
         }
-        if !worth.unknown.is_empty() {
-            let seqs: Vec<String> = worth.unknown.iter().map(u64::to_string).collect();
+        if !self.unknown.is_empty() {
+            let seqs: Vec<String> = self.unknown.iter().map(u64::to_string).collect();
             let seqs = seqs.join(", ");
             global.say(&format!(
                 "cannot be told, since parts are withheld or erased: {seqs}"
@@ -239,8 +308,8 @@ impl Answer {
     }
 
     fn strength(&self, answered: &Range<u64>) -> String {
-        let size = self.worth.size.unwrap_or(0);
-        match self.worth.seal {
+        let size = self.size.unwrap_or(0);
+        match self.seal {
             Some((seal, covered)) if answered.start < covered => {
                 let rest = answered.end.saturating_sub(covered.max(answered.start));
                 let rest = match rest {
@@ -254,9 +323,9 @@ impl Answer {
     }
 
     /// Says how the server was asked, and what it read.
-    pub(super) fn explain(&self, global: &Global) {
-        let plan = Plan::new(&self.ask.filter);
-        let filter = self.ask.filter.to_string();
+    pub(super) fn explain(&self, global: &Global, filter: &Filter) {
+        let plan = Plan::new(filter);
+        let filter = filter.to_string();
         let filter = if filter.is_empty() {
             "every entry"
         } else {
@@ -273,9 +342,30 @@ impl Answer {
             segments,
             ranges,
             entries,
-        } = self.worth.cost;
+        } = self.cost;
         global.say(&format!(
             "read      {ranges} ranges of terms in {segments} segments, {entries} entries"
         ));
     }
+}
+
+/// So many entries, in words.
+pub(super) fn entries(count: u64) -> String {
+    match count {
+        1 => "1 entry".to_owned(),
+        count => format!("{} entries", thousands(count)),
+    }
+}
+
+/// A number with a comma between thousands.
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

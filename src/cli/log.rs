@@ -1,16 +1,21 @@
-//! `graven log`: the entries that match, in order, with the proof that none is missing.
+//! `graven log`: the entries that match, in order, with the proof that none is missing; or how many, by what.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::answer::{Answer, Ask, MAX_PAGE_SIZE};
+use super::answer::{Ask, Asker, MAX_PAGE_SIZE, Trust, entries};
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::bodies::malformed;
+use super::count::{CountAsk, Counted};
 use super::failure::Failure;
+use super::groups;
 use super::question::Question;
 use super::render::RowWriter;
+use super::summary::Summary;
 use crate::entry::json::Row;
+use crate::index::Plan;
+use crate::index::filter::Filter;
 
 /// A table shows so many entries unless asked for more.
 const DEFAULT_TABLE_LIMIT: u64 = 40;
@@ -18,6 +23,8 @@ const DEFAULT_TABLE_LIMIT: u64 = 40;
 const PARTIAL: u8 = 6;
 /// Nothing matched, and that was asked about.
 const NO_MATCH: u8 = 1;
+/// Pages that are asked for to say how many more there are.
+const PAGES_FOR_TOTAL: u64 = 4;
 
 #[derive(Debug, Args)]
 #[command(
@@ -25,40 +32,89 @@ const NO_MATCH: u8 = 1;
     Fields, wildcards and times: docs/filter.md.\n\
     Ends with 6 if some entries cannot be judged, since parts are withheld."
 )]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of its own.
 pub(super) struct Arguments {
     #[command(flatten)]
-    question: Question,
-    /// At most so many entries; 0 for all [default: 40 in a table, all otherwise]
+    pub(super) question: Question,
+    /// At most so many entries or groups; 0 for all [default: 40 in a table, all otherwise]
     #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
+    /// The first so many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["limit", "last", "reverse"])]
+    first: Option<u64>,
+    /// The last so many, oldest first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000), conflicts_with_all = ["limit", "reverse"])]
+    last: Option<u64>,
+    /// Only how many there are
+    #[arg(long, conflicts_with_all = ["limit", "first", "last", "reverse"])]
+    count: bool,
+    /// How many there are by the values of a field, the most first
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["count", "first", "last", "reverse"])]
+    pub(super) group_by: Option<String>,
+    /// No summary below a table
+    #[arg(short = 'N', long)]
+    no_summary: bool,
     /// Take the server's word that nothing is missing
     #[arg(long)]
-    no_proof: bool,
+    pub(super) no_proof: bool,
     /// Say how the index was used
     #[arg(long)]
-    explain: bool,
+    pub(super) explain: bool,
     /// End with 1 when nothing matches
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
-    pinned: Pinned,
+    pub(super) pinned: Pinned,
     #[command(flatten)]
-    output: Output,
+    pub(super) output: Output,
     #[command(flatten)]
-    connection: Connection,
+    pub(super) connection: Connection,
+}
+
+impl Arguments {
+    /// The most rows; 0 for all.
+    pub(super) fn limit(&self) -> u64 {
+        let default = match self.output.output {
+            Format::Table => DEFAULT_TABLE_LIMIT,
+            _ => 0,
+        };
+        self.first.or(self.last).or(self.limit).unwrap_or(default)
+    }
+
+    /// How a command ends that found so many entries, and could not judge some.
+    pub(super) fn end(&self, found: u64, unknown: &[u64]) -> ExitCode {
+        if !unknown.is_empty() {
+            ExitCode::from(PARTIAL)
+        } else if found == 0 && self.exit_code {
+            ExitCode::from(NO_MATCH)
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+
+    /// How the entries are counted.
+    pub(super) fn count_ask(&self, filter: Filter, size: Option<u64>) -> Result<CountAsk, Failure> {
+        Ok(CountAsk {
+            filter,
+            range: self.question.range()?,
+            size,
+            group_by: None,
+            prove: !self.no_proof,
+            pages: None,
+        })
+    }
 }
 
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
-    let format = arguments.output.output;
-    let limit = arguments.limit.unwrap_or(match format {
-        Format::Table => DEFAULT_TABLE_LIMIT,
-        _ => 0,
-    });
-    let question = &arguments.question;
+    if arguments.count || arguments.group_by.is_some() {
+        return groups::run(arguments, global).await;
+    }
+    let (limit, question) = (arguments.limit(), &arguments.question);
+    let filter = question.filter()?;
     let ask = Ask {
-        filter: question.filter()?,
+        filter: filter.clone(),
         range: question.range()?,
-        descending: question.reverse,
+        descending: question.reverse || arguments.last.is_some(),
         size: question.at,
         prove: !arguments.no_proof,
         // One more than is shown, to tell whether there are more.
@@ -67,8 +123,11 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
             limit => limit.saturating_add(1).min(MAX_PAGE_SIZE),
         },
     };
-    let mut answer = Answer::open(&arguments.connection, &arguments.pinned, ask).await?;
-    let mut rows = RowWriter::new(format);
+    let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
+    let mut answer = asker.ask(ask);
+    let mut rows = RowWriter::new(arguments.output.output);
+    let mut summary = Summary::default();
+    let mut turned = Vec::new();
     let mut shown = 0;
     let mut more = false;
     while let Some((header, body)) = answer.next().await? {
@@ -77,26 +136,81 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
             break;
         }
         let row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
-        rows.write(row)?;
+        summary.add(&row);
         shown += 1;
+        if arguments.last.is_some() {
+            turned.push(row);
+        } else {
+            rows.write(row)?;
+        }
+    }
+    for row in turned.into_iter().rev() {
+        rows.write(row)?;
     }
     rows.finish()?;
-    question.check_start(answer.worth().size)?;
+    let worth = answer.worth();
+    question.check_start(worth.size)?;
     if arguments.explain {
-        answer.explain(global);
+        worth.explain(global, &filter);
     }
     if more {
-        global.say(&format!(
-            "showing {shown} entries, there are more: --limit 0 for all"
-        ));
+        let mut ask = arguments.count_ask(filter, worth.size)?;
+        ask.pages = Some(PAGES_FOR_TOTAL);
+        let total = total(&asker, &ask, global).await?;
+        say_more(arguments, global, shown, total.as_ref(), answer.trust());
+        if arguments.wants_summary(global) {
+            match total {
+                Some(total) => summary = Summary::of_all(&asker, &ask, &total.counts).await?,
+                None if shown > 1 => global.say("of those shown:"),
+                None => {}
+            }
+        }
     } else {
         answer.say(global, shown);
     }
-    Ok(if !answer.worth().unknown.is_empty() {
-        ExitCode::from(PARTIAL)
-    } else if shown == 0 && arguments.exit_code {
-        ExitCode::from(NO_MATCH)
+    if arguments.wants_summary(global) && shown > 1 {
+        summary.say(global);
+    }
+    Ok(arguments.end(shown, &answer.worth().unknown))
+}
+
+impl Arguments {
+    fn wants_summary(&self, global: &Global) -> bool {
+        self.output.output == Format::Table && !self.no_summary && !global.quiet
+    }
+}
+
+/// How many entries match, if the index can tell without much ado.
+async fn total(asker: &Asker, ask: &CountAsk, global: &Global) -> Result<Option<Counted>, Failure> {
+    if global.quiet || !Plan::new(&ask.filter).is_exact() {
+        return Ok(None);
+    }
+    asker.count(ask).await
+}
+
+/// Says that not all are shown.
+fn say_more(
+    arguments: &Arguments,
+    global: &Global,
+    shown: u64,
+    total: Option<&Counted>,
+    trust: Trust,
+) {
+    let which = match (arguments.first, arguments.last) {
+        (Some(_), _) => "the first ",
+        (_, Some(_)) => "the last ",
+        _ => "",
+    };
+    let hint = match which {
+        "" => ": --limit 0 for all",
+        _ => "",
+    };
+    if let Some(total) = total {
+        let all = entries(total.counts.total.count);
+        global.say(&format!("showing {which}{shown} of {all}{hint}"));
+        total.worth.say(global, &all, trust);
     } else {
-        ExitCode::SUCCESS
-    })
+        let shown = entries(shown);
+        global.say(&format!("showing {which}{shown}, there are more{hint}"));
+    }
 }

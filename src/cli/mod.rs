@@ -11,9 +11,11 @@ mod bodies;
 mod checkpoint;
 mod config;
 mod connect;
+mod count;
 mod export;
 mod failure;
 mod files;
+mod groups;
 mod import;
 mod init;
 mod keygen;
@@ -24,11 +26,13 @@ mod render;
 mod serve;
 mod show;
 mod submit;
+mod summary;
 mod tail;
 mod time;
 mod token;
 mod verify;
 mod verify_case;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -73,6 +77,8 @@ enum Command {
     Blame(blame::Arguments),
     /// Follow entries as they are sealed
     Tail(tail::Arguments),
+    /// Follow the entries that match a filter as they are sealed
+    Watch(watch::Arguments),
     /// Write one entry's evidence to a file
     Prove(prove::Arguments),
     /// Write an answer to a file: as evidence, or for other tools
@@ -107,6 +113,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Log(arguments) => in_runtime(log::run(&arguments, &global)),
         Command::Blame(arguments) => in_runtime(blame::run(&arguments, &global)),
         Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
+        Command::Watch(arguments) => in_runtime(watch::run(&arguments, &global)),
         Command::Prove(arguments) => in_runtime(prove::run(&arguments, &global)),
         Command::Export(arguments) => in_runtime(export::run(&arguments, &global)),
         Command::Verify(arguments) => verify::run(&arguments, &global),

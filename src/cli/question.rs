@@ -12,10 +12,8 @@ use crate::index::filter::Filter;
 /// Flags of a question about entries.
 #[derive(Debug, Args)]
 pub(super) struct Question {
-    /// Which entries [default: all]
-    filter: Vec<String>,
     #[command(flatten)]
-    fields: Fields,
+    which: Which,
     /// First seq
     #[arg(long, value_name = "SEQ", default_value_t = 0)]
     from: u64,
@@ -37,6 +35,15 @@ pub(super) struct Question {
     /// As it was when the ledger had so many entries
     #[arg(long, value_name = "SIZE")]
     pub(super) at: Option<u64>,
+}
+
+/// Which entries, whenever they come.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Which entries [default: all]
+    filter: Vec<String>,
+    #[command(flatten)]
+    fields: Fields,
 }
 
 /// What is asked for most, as flags. `*` stands for anything, `!` in front for all others; one flag twice means either.
@@ -103,13 +110,36 @@ impl Question {
 
     /// The same, with its text as it was asked.
     pub(super) fn filter_and_text(&self) -> Result<(Filter, String), Failure> {
+        let mut all = self.which.texts()?;
+        let field = match self.by {
+            By::Recorded => "recorded_at",
+            By::Occurred => "occurred_at",
+        };
+        let now = Timestamp::now();
+        for (flag, comparator, text) in [("since", ">=", &self.since), ("until", "<", &self.until)]
+        {
+            if let Some(text) = text {
+                let time = time::parse(flag, text, now)?;
+                let time = Timestamp::from_nanosecond(time.into())
+                    .map_err(|error| Failure::usage(format!("--{flag} {text}: {error}")))?;
+                all.push(format!("{field} {comparator} {time}"));
+            }
+        }
+        let text = all.join(" AND ");
+        Ok((parse(&text)?, text))
+    }
+}
+
+impl Which {
+    /// The filter that the flags and the text ask for together.
+    pub(super) fn filter(&self) -> Result<Filter, Failure> {
+        parse(&self.texts()?.join(" AND "))
+    }
+
+    /// Filters, all of which an entry has to match.
+    fn texts(&self) -> Result<Vec<String>, Failure> {
         let mut all = Vec::new();
         let text = self.filter.join(" ");
-        let parse = |text: &str| {
-            Filter::parse(text).map_err(|error| {
-                Failure::usage(format!("the filter is wrong {error}")).at_place(error.caret(text))
-            })
-        };
         parse(&text)?;
         if !text.trim().is_empty() {
             all.push(format!("({text})"));
@@ -137,23 +167,14 @@ impl Question {
                 .iter()
                 .filter_map(|(field, values)| either(field, values)),
         );
-        let field = match self.by {
-            By::Recorded => "recorded_at",
-            By::Occurred => "occurred_at",
-        };
-        let now = Timestamp::now();
-        for (flag, comparator, text) in [("since", ">=", &self.since), ("until", "<", &self.until)]
-        {
-            if let Some(text) = text {
-                let time = time::parse(flag, text, now)?;
-                let time = Timestamp::from_nanosecond(time.into())
-                    .map_err(|error| Failure::usage(format!("--{flag} {text}: {error}")))?;
-                all.push(format!("{field} {comparator} {time}"));
-            }
-        }
-        let text = all.join(" AND ");
-        Ok((parse(&text)?, text))
+        Ok(all)
     }
+}
+
+fn parse(text: &str) -> Result<Filter, Failure> {
+    Filter::parse(text).map_err(|error| {
+        Failure::usage(format!("the filter is wrong {error}")).at_place(error.caret(text))
+    })
 }
 
 /// A flag's values as a filter: one of those, and none of those behind a `!`.

@@ -227,10 +227,13 @@ impl Counting<'_> {
         first: bool,
     ) -> Result<Option<u64>, LedgerError> {
         let all = is_all(seqs, piece);
+        // However much the lists of the filter are, a page goes on with many values.
+        let least = if first { MAX_PROVED_RUNS / 2 } else { 0 };
+        let postings = MAX_PROVED_RUNS.saturating_sub(self.runs).max(least);
         let most = Most {
             terms: self.count.limit,
             bytes: MAX_PAGE_BYTES.saturating_sub(self.bytes),
-            postings: (MAX_PROVED_RUNS.saturating_sub(self.runs)) as u64,
+            postings: postings as u64,
             in_window: if all {
                 ENDS
             } else {

@@ -16,6 +16,7 @@ mod receipt;
 mod rpc;
 mod status;
 mod token;
+mod watch;
 mod wire;
 
 use std::future::Future;
@@ -76,10 +77,10 @@ pub async fn serve(
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
         .build_v1()?;
     let (close, closing) = Close::new();
-    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(&ledger), closing))
+    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(&ledger), closing.clone()))
         .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
-    let query = QueryServiceServer::new(Query::new(Arc::clone(&ledger)))
+    let query = QueryServiceServer::new(Query::new(Arc::clone(&ledger), closing))
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     let authenticator = Authenticator::new(authentication);
     let query = InterceptedService::new(query, authenticator.clone());

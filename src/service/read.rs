@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
-use super::closing::Closing;
 use super::limits::STREAM_BUFFER;
 use super::status;
 use crate::entry::body::Content;
@@ -169,68 +168,6 @@ fn requested_range(
     }
     range.end = range.end.max(range.start);
     Ok(range)
-}
-
-/// The entries from a seq on, as they come.
-pub(super) fn watch(
-    ledger: Arc<Ledger>,
-    request: &v1::WatchEntriesRequest,
-    closing: Closing,
-) -> Result<ReceiverStream<Result<v1::WatchEntriesResponse, Status>>, Status> {
-    let size = ledger.published().size();
-    let first = request.first_seq.unwrap_or(size);
-    if first > size {
-        let error = LedgerError::BeyondEnd {
-            what: "first_seq",
-            asked: first,
-            size,
-        };
-        return Err(status::of(error));
-    }
-    let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
-    tokio::spawn(follow(ledger, first, sender, closing));
-    Ok(ReceiverStream::new(receiver))
-}
-
-async fn follow(
-    ledger: Arc<Ledger>,
-    mut next: u64,
-    sender: mpsc::Sender<Result<v1::WatchEntriesResponse, Status>>,
-    mut closing: Closing,
-) {
-    let mut sizes = ledger.subscribe();
-    loop {
-        let refusal = tokio::select! {
-            grown = sizes.wait_for(|size| *size > next) => match grown {
-                Ok(_) => None,
-                Err(_) => return,
-            },
-            () = sender.closed() => return,
-            refusal = closing.wait() => Some(refusal),
-        };
-        if let Some(refusal) = refusal {
-            // A client that has gone needs no answer.
-            let _ = sender.send(Err(refusal)).await;
-            return;
-        }
-        let published = ledger.published();
-        let end = published.size();
-        let read = blocking(&ledger, move |ledger| {
-            ledger.next_entries(next..end, Direction::Forward)
-        });
-        let response = read.await.map(|entries| {
-            let entries: Vec<v1::Entry> = entries.get_ref().iter().map(message).collect();
-            next = next.saturating_add(entries.len() as u64);
-            v1::WatchEntriesResponse {
-                entries,
-                checkpoint: published.note.clone(),
-            }
-        });
-        let failed = response.is_err();
-        if sender.send(response).await.is_err() || failed {
-            return;
-        }
-    }
 }
 
 /// An entry as a message.

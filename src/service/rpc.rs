@@ -10,7 +10,7 @@ use super::identity::Caller;
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
-use super::{append, count, query, read};
+use super::{append, count, query, read, watch};
 use crate::entry::v1;
 use crate::ledger::Ledger;
 
@@ -29,11 +29,12 @@ impl Rpc {
 /// The handlers of `graven.v1.QueryService`.
 pub(super) struct Query {
     ledger: Arc<Ledger>,
+    closing: Closing,
 }
 
 impl Query {
-    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
-        Self { ledger }
+    pub(super) fn new(ledger: Arc<Ledger>, closing: Closing) -> Self {
+        Self { ledger, closing }
     }
 }
 
@@ -53,6 +54,18 @@ impl QueryService for Query {
     ) -> Result<Response<v1::CountResponse>, Status> {
         caller(&request)?;
         count::count(&self.ledger, request.into_inner()).await
+    }
+
+    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<v1::WatchRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        caller(&request)?;
+        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
+        let entries = watch::matches(ledger, &request.into_inner(), closing)?;
+        Ok(Response::new(entries))
     }
 }
 
@@ -124,7 +137,7 @@ impl LedgerService for Rpc {
         request: Request<v1::WatchEntriesRequest>,
     ) -> Result<Response<Self::WatchEntriesStream>, Status> {
         let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
-        let entries = read::watch(ledger, &request.into_inner(), closing)?;
+        let entries = watch::entries(ledger, &request.into_inner(), closing)?;
         Ok(Response::new(entries))
     }
 

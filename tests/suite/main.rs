@@ -11,6 +11,8 @@
 #[cfg(feature = "server")]
 mod cli_commands;
 #[cfg(feature = "server")]
+mod cli_count;
+#[cfg(feature = "server")]
 mod cli_export;
 #[cfg(feature = "server")]
 mod cli_identity;
@@ -76,6 +78,8 @@ mod service_query;
 mod service_read;
 #[cfg(feature = "server")]
 mod service_support;
+#[cfg(feature = "server")]
+mod service_watch;
 #[cfg(feature = "server")]
 mod store_conformance;
 #[cfg(feature = "server")]

@@ -53,14 +53,7 @@ fn events(number: u64) -> Vec<v1::Event> {
     all
 }
 
-fn question(
-    asked: &Asked,
-    filter: &str,
-    group_by: &str,
-    range: &Range<u64>,
-    size: u64,
-) -> v1::CountRequest {
-    let _ = asked;
+fn question(filter: &str, group_by: &str, range: &Range<u64>, size: u64) -> v1::CountRequest {
     v1::CountRequest {
         filter: filter.into(),
         group_by: group_by.into(),
@@ -222,7 +215,7 @@ async fn compare(asked: &mut Asked, random: &mut Random, filter: &str) -> u64 {
         let request = v1::CountRequest {
             page_size: 1 + random.below(60) as u32,
             prove,
-            ..question(asked, filter, name, &range, at)
+            ..question(filter, name, &range, at)
         };
         let (counts, _) = count(asked, request).await;
         assert_eq!(
@@ -277,7 +270,7 @@ async fn few_values_are_counted_from_few_bytes() {
     let mut asked = Asked::with(events(18_000)).await;
     let request = v1::CountRequest {
         prove: true,
-        ..question(&asked, "", "source", &(0..16_384), 0)
+        ..question("", "source", &(0..16_384), 0)
     };
     let page = asked
         .query
@@ -294,4 +287,206 @@ async fn few_values_are_counted_from_few_bytes() {
         proved.counts,
         scan(&asked, "", "source", &(0..16_384), u64::MAX)
     );
+}
+
+/// The page of an answer that counts with one thing changed, for every part of its encoding that is sampled.
+fn lies(page: &v1::CountResponse, random: &mut Random, most: usize) -> Vec<v1::CountResponse> {
+    let mut lies = Vec::new();
+    let mut lie = |edit: &dyn Fn(&mut v1::CountResponse)| {
+        let mut false_page = page.clone();
+        edit(&mut false_page);
+        lies.push(false_page);
+    };
+    fn proof(page: &mut v1::CountResponse) -> &mut v1::SearchProof {
+        page.proof.as_mut().unwrap()
+    }
+    lie(&|p| p.proof = None);
+    lie(&|p| p.start += 1);
+    lie(&|p| p.end -= 1);
+    lie(&|p| p.size -= 1);
+    lie(&|p| p.total = None);
+    lie(&|p| p.total.as_mut().unwrap().count += 1);
+    lie(&|p| p.total.as_mut().unwrap().last += 1);
+    lie(&|p| p.absent += 1);
+    lie(&|p| drop(p.groups.pop()));
+    lie(&|p| p.groups.reverse());
+    lie(&|p| p.unknown.push(3));
+    lie(&|p| p.next_value = vec![1]);
+    lie(&|p| p.next_value = p.groups.last().map_or(vec![2], |group| group.term.clone()));
+    lie(&|p| p.entries.clear());
+    lie(&|p| drop(p.entries.pop()));
+    lie(&|p| proof(p).seal = None);
+    lie(&|p| proof(p).first = None);
+    lie(&|p| proof(p).last = None);
+    lie(&|p| {
+        let proof = proof(p);
+        std::mem::swap(&mut proof.first, &mut proof.earlier);
+    });
+    lie(&|p| {
+        let proof = proof(p);
+        std::mem::swap(&mut proof.last, &mut proof.later);
+    });
+    for index in 0..page.groups.len() {
+        lie(&|p| drop(p.groups.remove(index)));
+        lie(&|p| p.groups[index].entries.as_mut().unwrap().count -= 1);
+        lie(&|p| p.groups[index].entries.as_mut().unwrap().first += 1);
+        lie(&|p| p.groups[index].term.push(0));
+    }
+    for index in 0..page.proof.as_ref().unwrap().segments.len() {
+        lie(&|p| drop(proof(p).segments.remove(index)));
+        lie(&|p| proof(p).segments[index].terms += 1);
+        let ranges = page.proof.as_ref().unwrap().segments[index].ranges.len();
+        for range in 0..ranges {
+            lie(&|p| drop(proof(p).segments[index].ranges.remove(range)));
+            lie(&|p| proof(p).segments[index].ranges[range] = v1::TermProof::default());
+            lie(&|p| drop(proof(p).segments[index].ranges[range].postings.pop()));
+            lie(&|p| proof(p).segments[index].ranges[range].postings.reverse());
+            lie(&|p| {
+                for postings in &mut proof(p).segments[index].ranges[range].postings {
+                    postings.first_chunk += 1;
+                }
+            });
+            lie(&|p| proof(p).segments[index].ranges.swap(0, range));
+        }
+    }
+    let encoded = page.encode_to_vec();
+    for _ in 0..most {
+        let mut altered = encoded.clone();
+        let at = random.below(altered.len() as u64) as usize;
+        altered[at] ^= 1 << random.below(8);
+        lies.extend(v1::CountResponse::decode(altered.as_slice()).ok());
+    }
+    lies.retain(|lie| lie != page);
+    lies
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_lie_about_counts_is_believed() {
+    let mut asked = Asked::with(events(4_300)).await;
+    let size = asked.facts.len() as u64;
+    let mut random = Random(3);
+    let early = jiff_text(i128::from(asked.facts[700].header.recorded_at));
+    let late = jiff_text(i128::from(asked.facts[2_900].header.recorded_at));
+    let timed = format!("recorded_at >= {early} recorded_at < {late}");
+    let questions = [
+        ("", "source", 0..u64::MAX),
+        ("", "action", 100..2_500),
+        ("actor = oidc:corp/mallory", "target", 0..3_000),
+        (timed.as_str(), "outcome", 0..u64::MAX),
+        (
+            "foreign = true AND NOT action = job.cancel",
+            "gpus",
+            900..2_100,
+        ),
+        ("ticket = T-3", "actor", 1_500..2_000),
+        ("kind = event", "", 0..u64::MAX),
+    ];
+    let mut tried = 0;
+    for (filter, group_by, range) in questions {
+        let request = v1::CountRequest {
+            prove: true,
+            ..question(filter, group_by, &range, size)
+        };
+        let page = asked
+            .query
+            .count(request.clone())
+            .await
+            .unwrap()
+            .into_inner();
+        let proved = verify(&asked, &request, range.clone(), None, &page).unwrap();
+        let scanned = scan(&asked, filter, group_by, &proved.window, size);
+        assert_eq!(proved.counts, scanned);
+        for lie in lies(&page, &mut random, 150) {
+            tried += 1;
+            let Ok(believed) = verify(&asked, &request, range.clone(), None, &lie) else {
+                continue;
+            };
+            // To count fewer entries or values, or to show more of them, is no lie as long as the counts are right.
+            assert_eq!(believed.size, size);
+            assert!(believed.unknown.is_empty());
+            let mut scanned = scan(&asked, filter, group_by, &believed.window, size);
+            if let Some(next) = &believed.next_value {
+                scanned.groups.retain(|term, _| term < next);
+            }
+            assert_eq!(believed.counts, scanned, "{filter} by {group_by}");
+        }
+    }
+    assert!(tried > 800, "only {tried} lies were told");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_questions_about_counts_are_refused_by_name() {
+    let mut asked = Asked::with(events(60)).await;
+    let plain = question("", "actor", &(0..u64::MAX), 0);
+    let first = v1::CountRequest {
+        page_size: 1,
+        group_by: "target".into(),
+        ..plain.clone()
+    };
+    let page = asked.query.count(first.clone()).await.unwrap().into_inner();
+    let next = v1::CountRequest {
+        page_token: page.next_page_token,
+        ..first
+    };
+    assert!(!next.page_token.is_empty());
+    assert!(asked.query.count(next.clone()).await.is_ok());
+    let with = |edit: &dyn Fn(&mut v1::CountRequest), of: &v1::CountRequest| {
+        let mut request = of.clone();
+        edit(&mut request);
+        request
+    };
+    let cases = [
+        (
+            with(&|r| r.filter = "acter = x".into(), &plain),
+            "did you mean actor",
+        ),
+        (with(&|r| r.filter = "(".repeat(20_000), &plain), "16384"),
+        (
+            with(&|r| r.group_by = "tarrget".into(), &plain),
+            "did you mean target",
+        ),
+        (
+            with(&|r| r.group_by = "x".repeat(9_000), &plain),
+            "there is no field",
+        ),
+        (
+            with(&|r| r.group_by = "ticket".into(), &plain),
+            "but by kind, submitter",
+        ),
+        (
+            with(&|r| r.group_by = "after".into(), &plain),
+            "but by kind, submitter",
+        ),
+        (with(&|r| r.page_size = 10_001, &plain), "page_size"),
+        (with(&|r| r.size = 999_999, &plain), "beyond"),
+        (with(&|r| (r.start, r.end) = (5, 3), &plain), "start"),
+        (
+            with(&|r| r.page_token = "not base64!".into(), &plain),
+            "is not one",
+        ),
+        (
+            with(&|r| r.page_token = "A".repeat(5_000), &plain),
+            "is not one",
+        ),
+        (
+            with(&|r| r.group_by = "actor".into(), &next),
+            "another question",
+        ),
+        (
+            with(&|r| r.filter = "actor:*".into(), &next),
+            "another question",
+        ),
+        (with(&|r| r.start = 1, &next), "another question"),
+        (with(&|r| r.size = 7, &next), "is of size"),
+    ];
+    for (request, message) in cases {
+        let refused = asked.query.count(request).await.unwrap_err();
+        assert!(refused.message().contains(message), "{message}: {refused}");
+    }
+    let of_search = v1::SearchRequest {
+        page_token: next.page_token,
+        ..Default::default()
+    };
+    let refused = asked.query.search(of_search).await.unwrap_err();
+    assert!(refused.message().contains("another question"), "{refused}");
 }

@@ -45,11 +45,22 @@ impl TestServer {
     }
 
     pub(super) async fn start_with(authentication: Authentication, tls: Option<Tls>) -> Self {
+        let disk = MemoryDisk::new();
+        let clock = SystemClock::default();
+        ledger::init(&disk, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
+        Self::on(&disk, authentication, tls).await
+    }
+
+    /// A server of the ledger on this disk.
+    pub(super) async fn on(
+        disk: &MemoryDisk,
+        authentication: Authentication,
+        tls: Option<Tls>,
+    ) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let ledger = tokio::task::spawn_blocking(|| {
-            let disk = MemoryDisk::new();
+        let disk = disk.clone();
+        let ledger = tokio::task::spawn_blocking(move || {
             let clock = SystemClock::default();
-            ledger::init(&disk, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
             let options = Options {
                 key: key(),
                 origin: ORIGIN.into(),

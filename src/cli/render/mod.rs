@@ -3,10 +3,14 @@
 pub(super) mod csv;
 mod escape;
 mod fields;
+mod groups;
 mod json;
 mod rows;
+mod sparkline;
 mod table;
 
 pub(super) use escape::escape;
+pub(super) use groups::{Group, Moment, write_count, write_groups};
 pub(super) use json::safe as json_safe;
 pub(super) use rows::RowWriter;
+pub(super) use sparkline::sparkline;

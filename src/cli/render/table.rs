@@ -3,9 +3,11 @@
 use std::io::{self, IsTerminal};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
 
 use super::escape::escape;
+use super::groups::{Group, Moment};
+use crate::cli::answer::thousands;
 use crate::entry::json::{Row, short_version};
 
 /// Width where there is no terminal to ask.
@@ -39,6 +41,48 @@ pub(super) fn entries(rows: &[Row]) -> Table {
             escape(row.actor().unwrap_or("-")).into_owned(),
             action(row),
             targets(row),
+        ]);
+    }
+    table
+}
+
+/// A table of groups.
+pub(super) fn groups(field: &str, groups: &[Group]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_width(DEFAULT_WIDTH);
+    }
+    let header = field.to_uppercase();
+    table.set_header([header.as_str(), "COUNT", "SHARE", "FIRST", "LAST"]);
+    for column in 1..=4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    for column in 1..=2 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for group in groups {
+        let value = match &group.value {
+            Some(value) if group.cut => format!("{}…", escape(value)),
+            Some(value) => escape(value).into_owned(),
+            None => "(none)".into(),
+        };
+        let moment = |moment: &Option<Moment>| {
+            let time = moment.as_ref().and_then(|moment| moment.time.as_deref());
+            time.map_or_else(|| "-".to_owned(), to_minute)
+        };
+        table.add_row([
+            value,
+            thousands(group.count),
+            format!("{:.1} %", group.share() * 100.0),
+            moment(&group.first),
+            moment(&group.last),
         ]);
     }
     table
@@ -94,6 +138,14 @@ fn or_dash(text: &str) -> std::borrow::Cow<'_, str> {
 fn to_second(time: &str) -> String {
     match time.split_once('.') {
         Some((second, _)) => format!("{second}Z"),
+        None => time.to_string(),
+    }
+}
+
+/// The whole is in every other format.
+fn to_minute(time: &str) -> String {
+    match time.get(..16) {
+        Some(minute) => format!("{minute}Z"),
         None => time.to_string(),
     }
 }

@@ -1,0 +1,145 @@
+//! `graven watch`: entries that match, as they are sealed.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use tokio_stream::StreamExt;
+use tonic::{Code, Status};
+
+use super::arguments::{Connection, Global, Output};
+use super::bodies::{malformed, receive};
+use super::connect::connect_to_ask;
+use super::failure::Failure;
+use super::question::Which;
+use super::render::RowWriter;
+use crate::entry::json::Row;
+use crate::entry::v1;
+use crate::index::Facts;
+use crate::index::filter::{Filter, Truth};
+use crate::note::{Checkpoint, Note};
+
+/// Between attempts to connect again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The server could keep an entry back: `graven log --from SEQ` proves what there was."
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    which: Which,
+    /// First seq [default: the next one to be sealed]
+    #[arg(long, value_name = "SEQ")]
+    from: Option<u64>,
+    /// End after so many entries
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Follows until it is interrupted. When the server goes away, it comes back to where it was.
+pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
+    let filter = arguments.which.filter()?;
+    let (mut client, mut query) = connect_to_ask(&arguments.connection).await?;
+    let first = if let Some(first) = arguments.from {
+        first
+    } else {
+        let newest = client.get_checkpoint(v1::GetCheckpointRequest {}).await?;
+        size_of(&newest.into_inner().checkpoint)?
+    };
+    let mut watched = Watched {
+        filter,
+        next: first,
+        left: arguments.count.unwrap_or(u64::MAX),
+        rows: RowWriter::new(arguments.output.output),
+    };
+    while watched.left > 0 {
+        let request = v1::WatchRequest {
+            filter: watched.filter.to_string(),
+            first_seq: Some(watched.next),
+        };
+        let mut answers = match query.watch(request).await {
+            Ok(answers) => answers.into_inner(),
+            Err(status) if is_away(&status) => {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(status) => return Err(status.into()),
+        };
+        while watched.left > 0
+            && let Some(answer) = answers.next().await
+        {
+            match answer {
+                Ok(answer) => watched.take(&answer, global)?,
+                Err(status) if is_away(&status) => {
+                    tokio::time::sleep(PAUSE).await;
+                    break;
+                }
+                Err(status) => return Err(status.into()),
+            }
+        }
+    }
+    watched.rows.finish()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the server may come back.
+fn is_away(status: &Status) -> bool {
+    // A connection that breaks ends a stream with an error of the transport.
+    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
+}
+
+/// How many entries a checkpoint covers. Nothing is decided by it but where to begin.
+fn size_of(checkpoint: &str) -> Result<u64, Failure> {
+    let note = Note::parse(checkpoint).map_err(|error| malformed(&error.to_string()))?;
+    let checkpoint = Checkpoint::parse(note.text());
+    let checkpoint = checkpoint.map_err(|error| malformed(&error.to_string()))?;
+    Ok(checkpoint.size())
+}
+
+struct Watched {
+    filter: Filter,
+    /// The seq that comes next: nothing before it is sent again.
+    next: u64,
+    left: u64,
+    rows: RowWriter,
+}
+
+impl Watched {
+    /// Shows the entries of an answer that match.
+    fn take(&mut self, answer: &v1::WatchResponse, global: &Global) -> Result<(), Failure> {
+        for entry in &answer.entries {
+            let received = receive(entry)?;
+            let seq = received.header.seq;
+            if seq < self.next || seq >= answer.next_seq {
+                return Err(malformed("the entries are not in order"));
+            }
+            if self.left == 0 {
+                break;
+            }
+            self.next = seq.saturating_add(1);
+            let invalid = |error: crate::entry::Invalid| malformed(&error.to_string());
+            let facts = Facts::new(&received.header, &received.body).map_err(invalid)?;
+            match self.filter.evaluate(&facts) {
+                Truth::True => {
+                    let row = Row::new(&received.header, &received.body).map_err(invalid)?;
+                    self.rows.write(row)?;
+                    self.left -= 1;
+                }
+                Truth::Unknown => global.say(&format!(
+                    "cannot be told, since parts are withheld or erased: {seq}"
+                )),
+                Truth::False => {
+                    let what = format!("entry {seq}, which does not match");
+                    return Err(malformed(&what));
+                }
+            }
+        }
+        self.next = self.next.max(answer.next_seq);
+        Ok(self.rows.flush()?)
+    }
+}
