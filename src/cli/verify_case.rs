@@ -1,6 +1,6 @@
 //! What `graven verify` says about a case.
 
-use crate::entry::Tag;
+use crate::entry::{Tag, hex};
 use crate::index::Ranges;
 use crate::verify::{Answered, Case, Disclosure, Heard, ProvedCase, ranges_text};
 
@@ -14,6 +14,13 @@ pub(super) fn facts(case: &Case, proved: Option<&ProvedCase>) -> Vec<String> {
     let mut facts = vec![format!("case of {}", case.genesis.origin()), question(case)];
     if let Some(proved) = proved {
         facts.extend(answer(proved));
+        if let Some(extends) = &case.extends {
+            let root = hex::encode(&extends.root);
+            facts.push(format!(
+                "it continues the tree of {} entries, root {root}",
+                extends.size
+            ));
+        }
         let discloses = &case.discloses;
         if !discloses.withheld.is_empty() {
             facts.push(format!("withheld: {}", parts(&discloses.withheld)));
@@ -92,7 +99,10 @@ fn coverage(heard: Option<&Heard>) -> String {
     };
     let shown = heard.sources.iter().take(MOST_SOURCES);
     let mut sources: Vec<String> = shown
-        .map(|of| format!("{} {} ({} to {})", of.source, of.entries, of.first, of.last))
+        .map(|of| match of.entries {
+            1 => format!("{} 1 ({})", of.source, of.first),
+            entries => format!("{} {entries} ({} to {})", of.source, of.first, of.last),
+        })
         .collect();
     if heard.sources.len() > MOST_SOURCES {
         sources.push(format!(

@@ -5,11 +5,12 @@ use super::case_coverage::{CaseCoverage, Heard};
 use super::disclosure::Disclosure;
 use super::evidence::{Minimum, check_minimum};
 use super::originals::Originals;
+use super::trust::parse_note;
 use super::verdict::{Check, Finding, Reason, Verdict};
 use crate::entry::Header;
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
-use crate::merkle::{Hash, verify_inclusion};
+use crate::merkle::{Hash, verify_consistency, verify_inclusion};
 use crate::note::{Checkpoint, VerifierKey};
 
 /// A question, its answer with the proof that nothing is left out, and all that binds it to a ledger.
@@ -27,6 +28,8 @@ pub struct Case {
     pub first_header: Header,
     /// That it is in the tree of the answer's size.
     pub first_inclusion: Vec<Hash>,
+    /// An older tree that the newest checkpoint continues, for whoever kept a checkpoint of it.
+    pub extends: Option<Extends>,
     /// Question and answer.
     pub answer: CaseAnswer,
     /// Which sources were heard from among the entries that the answer is about, if that was counted too.
@@ -44,6 +47,17 @@ pub struct Made {
     pub command: Vec<String>,
     /// When, RFC 3339 in UTC, by the maker's clock.
     pub at: String,
+}
+
+/// That the newest checkpoint of a case continues an older tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extends {
+    /// The size of the older tree, in entries; at least 1 and less than the checkpoint's.
+    pub size: u64,
+    /// Its root.
+    pub root: Hash,
+    /// The consistency proof.
+    pub consistency: Vec<Hash>,
 }
 
 /// What verifying a case came to.
@@ -144,14 +158,17 @@ impl Case {
         self.check_statements(&examined.rows, &examined.answered, &examiner.disclosure())?;
         self.check_genesis(examined.answered.size, &examined.root)?;
         let checkpoint = examined.checkpoint;
+        self.check_extends(&checkpoint)?;
         let minimum = match minimum {
-            Some(minimum) => match check_minimum(minimum, origin, key, &checkpoint) {
-                Ok(checked) => Some(checked?),
-                Err(doubt) => {
-                    doubts.push(doubt);
-                    None
+            Some(minimum) => {
+                match check_minimum(self.with_proof(minimum), origin, key, &checkpoint) {
+                    Ok(checked) => Some(checked?),
+                    Err(doubt) => {
+                        doubts.push(doubt);
+                        None
+                    }
                 }
-            },
+            }
             None => None,
         };
         Ok(ProvedCase {
@@ -208,6 +225,35 @@ impl Case {
             return Err(wrong(expected, "another list"));
         }
         Ok(())
+    }
+
+    fn check_extends(&self, checkpoint: &Checkpoint) -> Result<(), Finding> {
+        let Some(extends) = &self.extends else {
+            return Ok(());
+        };
+        let (old, new) = (extends.size, checkpoint.size());
+        let expected = format!("a tree of {old} that grew into {new}");
+        if old == 0 || old >= new {
+            return Err(Finding::of(Check::Format, expected, "no smaller tree"));
+        }
+        let (proof, root) = (&extends.consistency, &extends.root);
+        verify_consistency(old, new, proof, root, checkpoint.root())
+            .map_err(|error| Finding::of(Check::Minimum, expected, error.to_string()))
+    }
+
+    /// The minimum with the proof that is in the case, if it is of the same size.
+    fn with_proof<'a>(&'a self, minimum: Minimum<'a>) -> Minimum<'a> {
+        let note = parse_note(minimum.note).ok();
+        let least = note.and_then(|note| Checkpoint::parse(note.text()).ok());
+        let size = least.map(|least| least.size());
+        let extends = self.extends.as_ref();
+        let ours = extends.filter(|extends| Some(extends.size) == size);
+        Minimum {
+            consistency: minimum
+                .consistency
+                .or(ours.map(|ours| ours.consistency.as_slice())),
+            ..minimum
+        }
     }
 
     /// Checks that entry 0, in the tree of the answer, is chained to the genesis descriptor.

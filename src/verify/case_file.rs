@@ -7,6 +7,7 @@
 //!   "origin": "ledger.example/main",
 //!   "verifier_key": "ledger.example/main+22044f0f+AQOh…",
 //!   "genesis": { "descriptor": "<base64>", "hash": "<hex>", "first_header": "<hex, 83 bytes>", "inclusion": "<base64>" },
+//!   "extends": { "size": 4000, "root": "<hex>", "consistency": "<base64>" },
 //!   "question": { "asked": "…", "filter": "…", "start": 0, "end": null, "size": 4100, "order": "ascending" },
 //!   "answer": {
 //!     "start": 0, "end": 4100, "matches": 2, "unknown": "17,20-22",
@@ -33,7 +34,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::case::{Case, Made};
+use super::case::{Case, Extends, Made};
 use super::case_answer::{Answered, CaseAnswer, CasePage};
 use super::case_coverage::{CaseCoverage, Heard, HeardSource};
 use super::case_text::{ascii, parse_ranges, ranges_text};
@@ -41,7 +42,7 @@ use super::disclosure::Disclosure;
 use super::evidence_file::{GenesisInFile, malformed, parse_genesis, parse_header, present};
 use super::text::{base64, parse_base64};
 use super::verdict::Finding;
-use crate::entry::wire::read_hashes;
+use crate::entry::wire::{read_hash, read_hashes};
 use crate::entry::{Tag, hex};
 use crate::index::Ranges;
 use crate::note::VerifierKey;
@@ -58,6 +59,12 @@ struct File {
     origin: String,
     verifier_key: String,
     genesis: BoundGenesis,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    extends: Option<ExtendsInFile>,
     question: QuestionInFile,
     answer: AnswerInFile,
     pages: Vec<PageInFile>,
@@ -102,6 +109,14 @@ struct BoundGenesis {
     hash: String,
     first_header: String,
     inclusion: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtendsInFile {
+    size: u64,
+    root: String,
+    consistency: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -222,6 +237,7 @@ impl Case {
             genesis: parse_genesis(&genesis, &file.origin)?,
             first_header: parse_header(&file.genesis.first_header)?,
             first_inclusion: read_hashes(&inclusion)?,
+            extends: file.extends.as_ref().map(read_extends).transpose()?,
             answer,
             coverage: file.coverage.map(read_coverage).transpose()?,
             discloses: read_disclosure(file.discloses)?,
@@ -248,6 +264,11 @@ impl Case {
                 first_header: hex::encode(&self.first_header.encode()),
                 inclusion: base64(&self.first_inclusion.concat()),
             },
+            extends: self.extends.as_ref().map(|extends| ExtendsInFile {
+                size: extends.size,
+                root: hex::encode(&extends.root),
+                consistency: base64(&extends.consistency.concat()),
+            }),
             question: QuestionInFile {
                 asked: answer.asked.clone(),
                 filter: answer.filter.clone(),
@@ -283,6 +304,17 @@ impl Case {
 
 fn bytes(text: &str, what: &str) -> Result<Vec<u8>, Finding> {
     parse_base64(text).ok_or_else(|| malformed("base64", format!("{what} that is not")))
+}
+
+fn read_extends(extends: &ExtendsInFile) -> Result<Extends, Finding> {
+    let root = hex::decode(&extends.root)
+        .ok_or_else(|| malformed("lower-case hexadecimal", "a root that is not"))?;
+    let consistency = bytes(&extends.consistency, "a consistency proof")?;
+    Ok(Extends {
+        size: extends.size,
+        root: read_hash(&root)?,
+        consistency: read_hashes(&consistency)?,
+    })
 }
 
 /// Seqs up to an end that null leaves open. The open end has no second spelling.

@@ -34,7 +34,7 @@ mod verdict;
 mod withhold;
 
 pub use audit::{Audit, AuditReport};
-pub use case::{Case, CaseReport, Made, ProvedCase};
+pub use case::{Case, CaseReport, Extends, Made, ProvedCase};
 pub use case_answer::{Answered, CaseAnswer, CasePage};
 pub use case_coverage::{CaseCoverage, Heard, HeardSource};
 pub use case_file::{MAX_CASE_BYTES, file_format};

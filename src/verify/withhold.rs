@@ -6,11 +6,21 @@
 use super::case_text::sorted_tags;
 use super::disclosure::{telling_ranges, tells};
 use super::verdict::{Check, Finding};
-use crate::entry::body::Content;
+use crate::entry::body::{Body, Content};
 use crate::entry::wire::read_entry;
-use crate::entry::{Tag, v1};
+use crate::entry::{Header, Tag, v1};
 use crate::index::filter::{Filter, Truth};
 use crate::index::{Facts, Plan, TermRange};
+
+/// Of an entry that does not match, the parts that are withheld if the others show that, in this order.
+const HIDDEN_FIRST: [Tag; 6] = [
+    Tag::Detail,
+    Tag::Why,
+    Tag::Who,
+    Tag::Envelope,
+    Tag::Context,
+    Tag::What,
+];
 
 /// What is asked of a server so that its answer can be shown without some parts.
 #[derive(Debug, Clone)]
@@ -125,15 +135,27 @@ impl Withholding {
     fn withhold_entry(&self, entry: &mut v1::Entry) -> Result<(), Finding> {
         withhold(entry, |tag| self.withheld.contains(&tag))?;
         let (header, body) = read_entry(entry)?;
-        let facts = Facts::new(&header, &body).map_err(|invalid| {
+        if !self.rules_out(&header, &body)? {
+            return Ok(());
+        }
+        // What it says about the act is left for last, as that tells least about people.
+        let mut hidden = Vec::new();
+        for tag in HIDDEN_FIRST {
+            hidden.push(tag);
+            if !self.rules_out(&header, &body.clone().withhold(&hidden))? {
+                hidden.pop();
+            }
+        }
+        withhold(entry, |tag| hidden.contains(&tag))
+    }
+
+    /// Whether an entry cannot match, by what is shown of it.
+    fn rules_out(&self, header: &Header, body: &Body) -> Result<bool, Finding> {
+        let facts = Facts::new(header, body).map_err(|invalid| {
             let expected = "an encoded message";
             Finding::at(header.seq, Check::Part, expected, invalid.to_string())
         })?;
-        if self.filter.evaluate(&facts) == Truth::False {
-            let decide = self.filter.parts();
-            withhold(entry, |tag| !decide.contains(&tag))?;
-        }
-        Ok(())
+        Ok(self.filter.evaluate(&facts) == Truth::False)
     }
 }
 

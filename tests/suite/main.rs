@@ -15,6 +15,8 @@ mod cli_count;
 #[cfg(feature = "server")]
 mod cli_export;
 #[cfg(feature = "server")]
+mod cli_export_rows;
+#[cfg(feature = "server")]
 mod cli_identity;
 #[cfg(feature = "server")]
 mod cli_query;

@@ -1,21 +1,22 @@
 //! The answer with its proof, as a case.
 
 use std::ops::Range;
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::{Arguments, PARTIAL, made, page_size};
 use crate::cli::arguments::Global;
 use crate::cli::bodies::{self, hashes, malformed, receive};
-use crate::cli::connect::{QueryClient, connect_to_ask};
+use crate::cli::connect::{Client, QueryClient, connect_to_ask};
 use crate::cli::failure::Failure;
 use crate::cli::files::NewFile;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Tag, v1};
 use crate::index::filter::Filter;
-use crate::note::VerifierKey;
+use crate::note::{Checkpoint, Note, VerifierKey};
 use crate::verify::{
-    Answered, Case, CaseAnswer, CaseCoverage, CasePage, Disclosure, Finding, MAX_CASE_BYTES,
-    Question, Withholding, verify_page,
+    Answered, Case, CaseAnswer, CaseCoverage, CasePage, Disclosure, Extends, Finding,
+    MAX_CASE_BYTES, Question, Withholding, verify_page,
 };
 use prost::Message;
 
@@ -46,6 +47,7 @@ pub(super) async fn run(
         size: arguments.question.at,
         limit: arguments.limit,
         bytes: 0,
+        newest: None,
     };
     let pages = gathering.pages().await?;
     let size = gathering.size.unwrap_or(0);
@@ -65,7 +67,15 @@ pub(super) async fn run(
         .await?
         .into_inner()
         .proof;
+    let extends = match (&arguments.minimum, &gathering.newest) {
+        (Some(minimum), Some(newest)) => {
+            let kept = read_checkpoint(minimum, genesis.origin(), &key)?;
+            extends(&mut client, &kept, newest).await?
+        }
+        _ => None,
+    };
     let mut case = Case {
+        extends,
         coverage: None,
         made: made::here(),
         verifier_key: key.clone(),
@@ -107,6 +117,45 @@ pub(super) async fn run(
     })
 }
 
+/// A checkpoint of the ledger that somebody kept.
+fn read_checkpoint(path: &Path, origin: &str, key: &VerifierKey) -> Result<Checkpoint, Failure> {
+    let text = std::fs::read(path).map_err(|error| Failure::file("reading", path, &error))?;
+    let note = Note::parse(text);
+    let checkpoint = note.and_then(|note| Checkpoint::open_note(&note, origin, key));
+    checkpoint.map_err(|error| Failure::usage(format!("--minimum {}: {error}", path.display())))
+}
+
+/// The proof that the newest checkpoint extends one that was kept; none is needed when they are of one size.
+async fn extends(
+    client: &mut Client,
+    kept: &Checkpoint,
+    newest: &Checkpoint,
+) -> Result<Option<Extends>, Failure> {
+    let (old, new) = (kept.size(), newest.size());
+    if old > new || (old == new && kept.root() != newest.root()) {
+        return Err(Failure::tampered(format!(
+            "the ledger of {new} entries does not extend the checkpoint of {old} that was kept"
+        )));
+    }
+    if old == 0 || old == new {
+        return Ok(None);
+    }
+    let request = v1::GetConsistencyProofRequest {
+        old_size: old,
+        new_size: new,
+    };
+    let proof = client
+        .get_consistency_proof(request)
+        .await?
+        .into_inner()
+        .proof;
+    Ok(Some(Extends {
+        size: old,
+        root: *kept.root(),
+        consistency: hashes(&proof)?,
+    }))
+}
+
 fn unproved(finding: &Finding) -> Failure {
     Failure::tampered(format!(
         "the answer is not proved to be complete: {finding}"
@@ -137,10 +186,14 @@ fn say(case: &Case, arguments: &Arguments, pinned: bool, global: &Global) {
         .as_deref()
         .unwrap_or_else(|| "".as_ref())
         .display();
+    let entries = match answered.matches {
+        1 => "1 entry".to_owned(),
+        matches => format!("{matches} entries"),
+    };
+    let size = answered.size;
     global.say(&format!(
-        "{} entries of those from {start} to before {end}, proved complete to checkpoint {}, are in {file}: check it \
-         with graven verify {file} --key KEY",
-        answered.matches, answered.size
+        "{entries} of those from {start} to before {end}, proved complete to checkpoint {size}: check {file} with graven \
+         verify {file} --key KEY"
     ));
     if !pinned {
         global.say("under the key that the server itself gave: pin the right one with --key");
@@ -167,6 +220,8 @@ struct Gathering<'a> {
     limit: u64,
     /// Bytes of the pages so far.
     bytes: usize,
+    /// The newest checkpoint of the pages so far.
+    newest: Option<Checkpoint>,
 }
 
 impl Gathering<'_> {
@@ -188,6 +243,10 @@ impl Gathering<'_> {
                 self.open.end = proved.window.start;
             } else {
                 self.open.start = proved.window.end;
+            }
+            let newer = |newest: &Checkpoint| proved.checkpoint.size() > newest.size();
+            if self.newest.as_ref().is_none_or(newer) {
+                self.newest = Some(proved.checkpoint);
             }
             found += (proved.matches.len() + proved.unknown.len()) as u64;
             let encoded = page.encode_to_vec();

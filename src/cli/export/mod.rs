@@ -46,6 +46,9 @@ pub(super) struct Arguments {
     /// Parts to leave out: envelope, who, what, context, why, detail
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     withhold: Vec<String>,
+    /// A signed checkpoint that whoever gets the case has kept: prove that the ledger extends it
+    #[arg(long, value_name = "FILE")]
+    minimum: Option<PathBuf>,
     /// Format of the file
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: ExportFormat,
