@@ -5,21 +5,27 @@ use std::process::ExitCode;
 use super::answer::{Asker, Trust, entries, thousands};
 use super::arguments::Global;
 use super::count::Counted;
+use super::expand::expand;
 use super::failure::Failure;
+use super::heard;
 use super::log::Arguments;
 use super::render::{Group, Moment, write_count, write_groups};
 use crate::index::{GroupBy, Tally};
 
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
-    let filter = arguments.question.filter()?;
-    let mut ask = arguments.count_ask(filter, arguments.question.at)?;
+    let asked = arguments.question.filter()?;
     let by = arguments
         .group_by
         .as_deref()
         .map(GroupBy::parse)
         .transpose();
-    ask.group_by = by.map_err(|error| Failure::usage(format!("--group-by: {error}")))?;
+    let by = by.map_err(|error| Failure::usage(format!("--group-by: {error}")))?;
     let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
+    let (size, prove) = (arguments.question.at, !arguments.no_proof);
+    let expanded = expand(&asker, asked.clone(), size, prove, &arguments.linking).await?;
+    expanded.say(global);
+    let mut ask = arguments.count_ask(expanded.filter, expanded.size)?;
+    ask.group_by = by;
     let counted = asker.count(&ask).await?;
     let counted = counted.ok_or_else(|| Failure::other("the counts have too many pages"))?;
     arguments.question.check_start(counted.worth.size)?;
@@ -38,6 +44,13 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         }
         Some(by) => show(arguments, global, &asker, &counted, by, trust).await?,
     }
+    let asked = heard::Asked {
+        filter: &asked,
+        range: ask.range,
+        size: counted.worth.size.unwrap_or(0),
+        prove,
+    };
+    heard::say(&asker, global, &asked, total.count).await?;
     Ok(arguments.end(total.count, &counted.worth.unknown))
 }
 

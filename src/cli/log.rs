@@ -8,8 +8,11 @@ use super::answer::{Ask, Asker, MAX_PAGE_SIZE, Trust, entries};
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::bodies::malformed;
 use super::count::{CountAsk, Counted};
+use super::expand::{Linking, expand};
 use super::failure::Failure;
 use super::groups;
+use super::heard;
+use super::queries::QueriesFile;
 use super::question::Question;
 use super::render::RowWriter;
 use super::summary::Summary;
@@ -28,14 +31,18 @@ const PAGES_FOR_TOTAL: u64 = 4;
 
 #[derive(Debug, Args)]
 #[command(
+    args_override_self = true,
     after_help = "FILTER is written as in AIP-160: action = file.update AND NOT outcome = failure.\n\
     Fields, wildcards and times: docs/filter.md.\n\
+    @NAME stands for a question that was kept with --save NAME; `graven queries` lists them.\n\
     Ends with 6 if some entries cannot be judged, since parts are withheld."
 )]
 #[allow(clippy::struct_excessive_bools)] // Each is a switch of its own.
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) question: Question,
+    #[command(flatten)]
+    pub(super) linking: Linking,
     /// At most so many entries or groups; 0 for all [default: 40 in a table, all otherwise]
     #[arg(long, value_name = "N")]
     pub(super) limit: Option<u64>,
@@ -63,6 +70,11 @@ pub(super) struct Arguments {
     /// End with 1 when nothing matches
     #[arg(long)]
     exit_code: bool,
+    /// Keep this question under a name: the filter and the flags, without where to ask
+    #[arg(long, value_name = "NAME")]
+    save: Option<String>,
+    #[command(flatten)]
+    queries: QueriesFile,
     #[command(flatten)]
     pub(super) pinned: Pinned,
     #[command(flatten)]
@@ -106,24 +118,41 @@ impl Arguments {
 }
 
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
+    // What is kept has to be a question.
+    let filter = arguments.question.filter()?;
+    if let Some(name) = &arguments.save {
+        arguments.queries.save(name, global)?;
+    }
     if arguments.count || arguments.group_by.is_some() {
         return groups::run(arguments, global).await;
     }
     let (limit, question) = (arguments.limit(), &arguments.question);
-    let filter = question.filter()?;
+    let range = question.range()?;
+    let prove = !arguments.no_proof;
+    let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
+    let asked = filter;
+    let expanded = expand(
+        &asker,
+        asked.clone(),
+        question.at,
+        prove,
+        &arguments.linking,
+    )
+    .await?;
+    expanded.say(global);
+    let filter = expanded.filter;
     let ask = Ask {
         filter: filter.clone(),
-        range: question.range()?,
+        range: range.clone(),
         descending: question.reverse || arguments.last.is_some(),
-        size: question.at,
-        prove: !arguments.no_proof,
+        size: expanded.size,
+        prove,
         // One more than is shown, to tell whether there are more.
         page_size: match limit {
             0 => MAX_PAGE_SIZE,
             limit => limit.saturating_add(1).min(MAX_PAGE_SIZE),
         },
     };
-    let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
     let mut answer = asker.ask(ask);
     let mut rows = RowWriter::new(arguments.output.output);
     let mut summary = Summary::default();
@@ -168,6 +197,13 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     } else {
         answer.say(global, shown);
     }
+    let asked = heard::Asked {
+        filter: &asked,
+        range,
+        size: answer.worth().size.unwrap_or(0),
+        prove,
+    };
+    heard::say(&asker, global, &asked, shown).await?;
     if arguments.wants_summary(global) && shown > 1 {
         summary.say(global);
     }

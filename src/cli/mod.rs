@@ -12,15 +12,19 @@ mod checkpoint;
 mod config;
 mod connect;
 mod count;
+mod coverage;
+mod expand;
 mod export;
 mod failure;
 mod files;
 mod groups;
+mod heard;
 mod import;
 mod init;
 mod keygen;
 mod log;
 mod prove;
+mod queries;
 mod question;
 mod render;
 mod serve;
@@ -69,10 +73,14 @@ enum Command {
     Serve(serve::Arguments),
     /// Append events, from flags or as JSON lines
     Append(Box<append::Arguments>),
-    /// Show one entry
+    /// Show one entry, and everybody who has to do with it
     Show(show::Arguments),
     /// List the entries that match a filter, provably all
     Log(Box<log::Arguments>),
+    /// List the questions that are kept under a name
+    Queries(queries::Arguments),
+    /// Show which sources were heard from, and where something is missing
+    Coverage(coverage::Arguments),
     /// Show every version of a target, and who made it
     Blame(blame::Arguments),
     /// Follow entries as they are sealed
@@ -93,8 +101,15 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let (arguments, said) = match queries::expand_arguments(std::env::args_os().collect()) {
+        Ok(expanded) => expanded,
+        Err(failure) => return failure.report(),
+    };
+    let arguments = Arguments::parse_from(arguments);
     arguments.global.apply();
+    for line in said {
+        arguments.global.say(&line);
+    }
     match run(arguments) {
         Ok(code) => code,
         Err(failure) => failure.report(),
@@ -109,8 +124,10 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Append(arguments) => in_runtime(append::run(&arguments)),
-        Command::Show(arguments) => in_runtime(show::run(&arguments)),
+        Command::Show(arguments) => in_runtime(show::run(&arguments, &global)),
         Command::Log(arguments) => in_runtime(log::run(&arguments, &global)),
+        Command::Queries(arguments) => queries::run(&arguments),
+        Command::Coverage(arguments) => in_runtime(coverage::run(&arguments, &global)),
         Command::Blame(arguments) => in_runtime(blame::run(&arguments, &global)),
         Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
         Command::Watch(arguments) => in_runtime(watch::run(&arguments, &global)),

@@ -73,7 +73,7 @@ struct Fields {
 }
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum By {
+pub(super) enum By {
     /// When the ledger recorded it
     #[default]
     Recorded,
@@ -178,7 +178,7 @@ fn parse(text: &str) -> Result<Filter, Failure> {
 }
 
 /// A flag's values as a filter: one of those, and none of those behind a `!`.
-fn either(field: &str, values: &[String]) -> Option<String> {
+pub(super) fn either(field: &str, values: &[String]) -> Option<String> {
     let quoted = |value: &str| format!("{field} = {}", quoted(value, &['\\', '"']));
     let (others, any): (Vec<&String>, Vec<&String>) =
         values.iter().partition(|value| value.starts_with('!'));

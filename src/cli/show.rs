@@ -1,36 +1,124 @@
-//! `graven show`: one entry.
+//! `graven show`: one entry, with the proof that it is in the ledger, and everybody who has to do with it.
 
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::arguments::{Connection, Output};
+use super::answer::{Ask, Asker};
+use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::bodies::{malformed, receive};
-use super::connect::connect;
+use super::expand::{Linking, ask_links, describe};
 use super::failure::Failure;
-use super::render::RowWriter;
+use super::render::{RowWriter, escape};
 use crate::entry::json::Row;
 use crate::entry::v1;
+use crate::index::filter::{Expression, Filter};
+use crate::inquiry::{Links, NameKind};
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "The entry is checked against the signed checkpoint, and an actor's signature by the actor's key."
+)]
 pub(super) struct Arguments {
     /// Which entry
     seq: u64,
+    /// By the links that there were when the ledger had so many entries
+    #[arg(long, value_name = "SIZE")]
+    at: Option<u64>,
+    #[command(flatten)]
+    linking: Linking,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    pinned: Pinned,
     #[command(flatten)]
     connection: Connection,
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let mut client = connect(&arguments.connection).await?;
-    let request = v1::GetEntryRequest { seq: arguments.seq };
-    let answer = client.get_entry(request).await?.into_inner();
-    let entry = answer.entry.ok_or_else(|| malformed("it holds no entry"))?;
-    let mut rows = RowWriter::single(arguments.output.output);
-    rows.write(row(&entry)?)?;
+pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
+    let seq = arguments.seq;
+    let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
+    let mut answer = asker.ask(Ask {
+        filter: Filter::new(Expression::All).map_err(|error| Failure::other(error.to_string()))?,
+        range: seq..seq.saturating_add(1),
+        descending: false,
+        size: arguments.at,
+        prove: true,
+        page_size: 1,
+    });
+    let found = answer.next().await?;
+    let size = answer.worth().size.unwrap_or(0);
+    let Some((header, body)) = found else {
+        let message = format!("there is no entry {seq}: the ledger has {size}");
+        return Err(Failure::usage(message));
+    };
+    let row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
+    let aliases = if arguments.linking.no_links {
+        Vec::new()
+    } else {
+        aliases(&asker, &row, header.recorded_at, size).await?
+    };
+    let format = arguments.output.output;
+    let mut rows = RowWriter::single(format);
+    if format == Format::Table {
+        rows = rows.with_aliases(&aliases);
+    }
+    rows.write(row)?;
     rows.finish()?;
+    if format != Format::Table {
+        for (name, alias) in &aliases {
+            global.say(&format!("{} is also {alias}", escape(name)));
+        }
+    }
+    global.say(&format!("in the tree of checkpoint {size}"));
+    if !asker.is_pinned() {
+        global.say("under the key that the server itself gave: pin the right one with --key");
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Who else those of an entry are, at the time of the entry: a name as it stands there, and another in words that are safe
+/// to print.
+async fn aliases(
+    asker: &Asker,
+    row: &Row,
+    recorded_at: u64,
+    size: u64,
+) -> Result<Vec<(String, String)>, Failure> {
+    let names = identities(row);
+    let each = names.iter().map(|name| (NameKind::Identity, name.clone()));
+    let mut links = Links::of_names(each);
+    ask_links(asker, &mut links, Some(size), true).await?;
+    let occurred_at = row.context.as_ref().and_then(|context| context.occurred_at);
+    let when = occurred_at.or(i64::try_from(recorded_at).ok());
+    let mut found = Vec::new();
+    for expansion in links.expansions() {
+        let then = expansion
+            .aliases
+            .iter()
+            .filter(|alias| when.is_none_or(|when| alias.times.contains(when)));
+        found.extend(then.map(|alias| (expansion.name.clone(), describe(alias))));
+    }
+    Ok(found)
+}
+
+/// Everybody who is named in an entry, each once.
+fn identities(row: &Row) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
+    names.extend(row.submitter());
+    names.extend(row.actor());
+    if let Some(who) = &row.who {
+        names.extend(who.on_behalf_of.iter().map(String::as_str));
+    }
+    if let Some(what) = &row.what {
+        names.extend(what.targets.iter().map(|target| target.owner.as_str()));
+        names.push(&what.grantee);
+        names.extend(what.participants.iter().map(String::as_str));
+    }
+    names.retain(|name| !name.is_empty());
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// The row of an entry as received.

@@ -46,7 +46,7 @@ fn timestamp(text: &str, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// `90s`, `15m`, `2h`, `7d`, `3w`.
-fn duration(text: &str) -> Option<SignedDuration> {
+pub(super) fn duration(text: &str) -> Option<SignedDuration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let number: i64 = number.parse().ok()?;
     let seconds = match unit {

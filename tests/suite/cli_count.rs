@@ -53,7 +53,7 @@ fn groups_are_counted_and_proved() {
     assert_eq!(groups[2]["count"], 1);
     assert_eq!(
         stderr(&output),
-        "61 entries with 2 values of all 61: complete to checkpoint 61 (every entry checked)\n"
+        "61 entries with 2 values of all 61: complete to checkpoint 61 (every entry checked)\nheard from 2 sources\n"
     );
     let table = server.prints(&["log", "--group-by", "action", "--actor", "*alice"], "");
     let lines: Vec<&str> = table.lines().map(str::trim).collect();
@@ -152,7 +152,7 @@ fn the_ends_of_an_answer_are_shown_and_what_is_left_out_is_said() {
     let unknown = said(&["log", "--limit", "3", "-N", "--actor", "*alice"]);
     assert_eq!(
         unknown,
-        "showing 3 entries, there are more: --limit 0 for all\n"
+        "showing 3 entries, there are more: --limit 0 for all\nheard from 2 sources\n"
     );
 }
 
@@ -184,7 +184,7 @@ fn a_summary_stands_below_a_table_and_changes_no_data() {
         .unwrap();
     assert!(targets.ends_with(", 8 more"), "{all}");
     let data = stderr(&server.run(&["log", "-o", "jsonl"], ""));
-    assert_eq!(data.lines().count(), 1, "{data}");
+    assert_eq!(data.lines().count(), 2, "{data}");
 }
 
 #[test]

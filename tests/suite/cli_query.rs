@@ -132,11 +132,11 @@ fn an_answer_says_what_it_is_worth() {
     let all = ["log", "--actor", "*mallory", "-o", "csv"];
     assert_eq!(
         said(&all),
-        "3 entries of all 5: complete to checkpoint 5 (every entry checked)\n"
+        "3 entries of all 5: complete to checkpoint 5 (every entry checked)\nheard from 1 source\n"
     );
     assert_eq!(
         said(&[&all[..], &["--no-proof"]].concat()),
-        "3 entries of all 5: not proved to be all\n"
+        "3 entries of all 5: not proved to be all\nheard from 1 source\n"
     );
     assert_eq!(said(&[&all[..], &["-q"]].concat()), "");
     let part = said(&["log", "--from", "1", "--to", "2", "-o", "csv"]);

@@ -23,6 +23,7 @@ pub(super) fn graven() -> Command {
         "GRAVEN_TOKEN",
         "GRAVEN_DIR",
         "GRAVEN_CONFIG",
+        "GRAVEN_QUERIES_FILE",
     ] {
         command.env_remove(variable);
     }

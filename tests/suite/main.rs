@@ -13,11 +13,17 @@ mod cli_commands;
 #[cfg(feature = "server")]
 mod cli_count;
 #[cfg(feature = "server")]
+mod cli_coverage;
+#[cfg(feature = "server")]
 mod cli_export;
 #[cfg(feature = "server")]
 mod cli_export_rows;
 #[cfg(feature = "server")]
 mod cli_identity;
+#[cfg(feature = "server")]
+mod cli_links;
+#[cfg(feature = "server")]
+mod cli_queries;
 #[cfg(feature = "server")]
 mod cli_query;
 #[cfg(feature = "server")]
@@ -37,6 +43,8 @@ mod golden_formats;
 mod index_filter;
 mod index_segment;
 mod index_terms;
+mod inquiry_coverage;
+mod inquiry_links;
 #[cfg(feature = "server")]
 mod ledger_child;
 #[cfg(feature = "server")]

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{Arguments, PARTIAL, made, page_size};
+use crate::cli::answer::Asker;
 use crate::cli::arguments::Global;
 use crate::cli::bodies::{self, hashes, malformed, receive};
 use crate::cli::connect::{Client, QueryClient, connect_to_ask};
+use crate::cli::expand::expand;
 use crate::cli::failure::Failure;
 use crate::cli::files::NewFile;
 use crate::entry::genesis::Genesis;
@@ -28,6 +30,17 @@ pub(super) async fn run(
     global: &Global,
 ) -> Result<ExitCode, Failure> {
     let (filter, asked) = arguments.question.filter_and_text()?;
+    let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
+    let size = arguments.question.at;
+    let expanded = expand(&asker, filter.clone(), size, true, &arguments.linking).await?;
+    expanded.say(global);
+    // A case proves the answer to what it says was asked: with the names that were added.
+    let asked = if expanded.filter == filter {
+        asked
+    } else {
+        expanded.filter.to_string()
+    };
+    let filter = expanded.filter;
     let pinned = arguments.pinned.key()?;
     let (mut client, query) = connect_to_ask(&arguments.connection).await?;
     let answer = client.get_genesis(v1::GetGenesisRequest {}).await?;
@@ -44,7 +57,7 @@ pub(super) async fn run(
         withholding: Withholding::new(&filter, withhold),
         descending: arguments.question.reverse,
         open: arguments.question.range()?,
-        size: arguments.question.at,
+        size: expanded.size,
         limit: arguments.limit,
         bytes: 0,
         newest: None,

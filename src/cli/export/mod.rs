@@ -11,9 +11,10 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::answer::{Answer, Ask, MAX_PAGE_SIZE};
+use super::answer::{Ask, Asker, MAX_PAGE_SIZE};
 use super::arguments::{Connection, Format, Global, Pinned};
 use super::bodies::malformed;
+use super::expand::{Linking, expand};
 use super::failure::Failure;
 use super::files::NewFile;
 use super::prove::parts;
@@ -34,6 +35,8 @@ const PARTIAL: u8 = 6;
 pub(super) struct Arguments {
     #[command(flatten)]
     question: Question,
+    #[command(flatten)]
+    linking: Linking,
     /// End after so many entries; 0 for all
     #[arg(long, value_name = "N", default_value_t = 0)]
     limit: u64,
@@ -99,15 +102,18 @@ async fn rows(
 ) -> Result<ExitCode, Failure> {
     let question = &arguments.question;
     let limit = arguments.limit;
-    let ask = Ask {
-        filter: question.filter()?,
-        range: question.range()?,
+    let (filter, range) = (question.filter()?, question.range()?);
+    let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
+    let expanded = expand(&asker, filter, question.at, true, &arguments.linking).await?;
+    expanded.say(global);
+    let mut answer = asker.ask(Ask {
+        filter: expanded.filter,
+        range,
         descending: question.reverse,
-        size: question.at,
+        size: expanded.size,
         prove: true,
         page_size: page_size(limit),
-    };
-    let mut answer = Answer::open(&arguments.connection, &arguments.pinned, ask).await?;
+    });
     let file = out.as_ref().map(NewFile::writer).transpose()?;
     let mut writer = Writer::new(arguments.output, answer.origin(), file);
     let mut written = 0;

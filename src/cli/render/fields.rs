@@ -4,8 +4,11 @@ use crate::entry::json::{Row, time};
 use crate::entry::{Kind, Tag, hex, v1};
 
 /// The fields of an entry that have something to say, in the order of the parts.
-pub(super) fn fields(row: &Row) -> Vec<(String, String)> {
-    let mut fields = Fields::default();
+pub(super) fn fields(row: &Row, aliases: &[(String, String)]) -> Vec<(String, String)> {
+    let mut fields = Fields {
+        fields: Vec::new(),
+        aliases,
+    };
     fields.add("seq", row.seq.to_string());
     if row.kind != Kind::Event {
         fields.add(
@@ -20,6 +23,8 @@ pub(super) fn fields(row: &Row) -> Vec<(String, String)> {
     fields.add("recorded at", &row.recorded_at);
     if let Some(envelope) = &row.envelope {
         fields.add("submitter", submitter(envelope));
+        fields.add_aliases(row.submitter().unwrap_or_default());
+        add_mapper(&mut fields, envelope);
     }
     if let Some(who) = &row.who {
         add_who(&mut fields, who);
@@ -48,21 +53,32 @@ pub(super) fn fields(row: &Row) -> Vec<(String, String)> {
         fields.add("detail", content(&detail.content));
         fields.add("original", content(&detail.original));
     }
+    fields.add("signature", signature(row));
     fields.add("withheld", names(&row.withheld));
     fields.add("erased", names(&row.erased));
     fields.add("leaf", format!("sha256:{}", hex::encode(&row.leaf_hash)));
-    fields.0
+    fields.fields
 }
 
-#[derive(Default)]
-struct Fields(Vec<(String, String)>);
+struct Fields<'a> {
+    fields: Vec<(String, String)>,
+    aliases: &'a [(String, String)],
+}
 
-impl Fields {
+impl Fields<'_> {
     /// Adds a field unless it is empty.
     fn add(&mut self, name: &str, value: impl Into<String>) {
         let value = value.into();
         if !value.is_empty() {
-            self.0.push((name.to_string(), value));
+            self.fields.push((name.to_string(), value));
+        }
+    }
+
+    /// Adds who else somebody is.
+    fn add_aliases(&mut self, identity: &str) {
+        let aliases = self.aliases;
+        for (_, alias) in aliases.iter().filter(|(name, _)| name == identity) {
+            self.add("  also", alias);
         }
     }
 }
@@ -85,7 +101,26 @@ fn submitter(envelope: &v1::Envelope) -> String {
     format!("{} ({how}{peer})", submitter.subject)
 }
 
-fn add_who(fields: &mut Fields, who: &v1::Who) {
+fn add_mapper(fields: &mut Fields<'_>, envelope: &v1::Envelope) {
+    if let Some(mapper) = &envelope.mapper {
+        fields.add("mapper", format!("{} {}", mapper.name, mapper.version));
+    }
+}
+
+/// What the actor's own signature says. Whoever shows an entry has checked it.
+fn signature(row: &Row) -> String {
+    let envelope = row.envelope.as_ref();
+    match envelope.map(|envelope| &envelope.actor_signature) {
+        Some(Some(signature)) => {
+            let key = hex::encode(&signature.public_key);
+            format!("good, by the key ed25519:{key}")
+        }
+        Some(None) => "none by the actor".to_owned(),
+        None => String::new(),
+    }
+}
+
+fn add_who(fields: &mut Fields<'_>, who: &v1::Who) {
     let assurance = match who.assurance() {
         v1::Assurance::Unspecified => "not stated how sure",
         v1::Assurance::Asserted => "asserted",
@@ -95,9 +130,13 @@ fn add_who(fields: &mut Fields, who: &v1::Who) {
     };
     if !who.actor.is_empty() {
         fields.add("actor", format!("{} ({assurance})", who.actor));
+        fields.add_aliases(&who.actor);
     }
     fields.add("actor's name", &who.display_name);
-    fields.add("on behalf of", who.on_behalf_of.join(", "));
+    for identity in &who.on_behalf_of {
+        fields.add("on behalf of", identity);
+        fields.add_aliases(identity);
+    }
     if let Some(session) = &who.session {
         let parts = [
             &session.id,
@@ -114,7 +153,7 @@ fn add_who(fields: &mut Fields, who: &v1::Who) {
     }
 }
 
-fn add_target(fields: &mut Fields, target: &v1::Target) {
+fn add_target(fields: &mut Fields<'_>, target: &v1::Target) {
     fields.add("target", &target.uri);
     fields.add("  previous name", &target.previous_uri);
     fields.add("  instance", &target.instance);
@@ -127,12 +166,13 @@ fn add_target(fields: &mut Fields, target: &v1::Target) {
         target.after.as_ref().map(version).unwrap_or_default(),
     );
     fields.add("  owner", &target.owner);
+    fields.add_aliases(&target.owner);
     fields.add("  seen as", &target.seen_as);
     fields.add("  ref", &target.r#ref);
     fields.add("  format", &target.format);
 }
 
-fn add_rest_of_what(fields: &mut Fields, what: &v1::What) {
+fn add_rest_of_what(fields: &mut Fields<'_>, what: &v1::What) {
     if let Some(run) = &what.run {
         let parts = [&run.namespace, &run.job, &run.id];
         let parts: Vec<&str> = parts
@@ -162,6 +202,7 @@ fn add_rest_of_what(fields: &mut Fields, what: &v1::What) {
         fields.add("code", parts.join(" "));
     }
     fields.add("grantee", &what.grantee);
+    fields.add_aliases(&what.grantee);
     fields.add("permission", &what.permission);
     fields.add("participants", what.participants.join(", "));
     if let Some(link) = &what.link {
@@ -169,7 +210,7 @@ fn add_rest_of_what(fields: &mut Fields, what: &v1::What) {
     }
 }
 
-fn add_link(fields: &mut Fields, link: &v1::Link) {
+fn add_link(fields: &mut Fields<'_>, link: &v1::Link) {
     let bound = |time: Option<i64>, open: &str| {
         time.and_then(time::write)
             .unwrap_or_else(|| open.to_string())
@@ -180,7 +221,7 @@ fn add_link(fields: &mut Fields, link: &v1::Link) {
     fields.add("  authority", &link.authority);
 }
 
-fn add_context(fields: &mut Fields, row: &Row, context: &v1::Context) {
+fn add_context(fields: &mut Fields<'_>, row: &Row, context: &v1::Context) {
     fields.add(
         "occurred at",
         row.occurred_at.as_deref().unwrap_or_default(),

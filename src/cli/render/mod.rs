@@ -1,16 +1,20 @@
 //! Rows as tables, JSON and CSV.
 
+mod coverage;
 pub(super) mod csv;
 mod escape;
 mod fields;
 mod groups;
 mod json;
+mod records;
 mod rows;
 mod sparkline;
 mod table;
 
+pub(super) use coverage::write_coverage;
 pub(super) use escape::escape;
 pub(super) use groups::{Group, Moment, write_count, write_groups};
 pub(super) use json::safe as json_safe;
+pub(super) use records::{Machine, Record, write_records};
 pub(super) use rows::RowWriter;
 pub(super) use sparkline::sparkline;

@@ -33,6 +33,8 @@ pub(crate) struct RowWriter {
     out: Box<dyn Write>,
     pending: Vec<Row>,
     written: u64,
+    /// Who else the identities of a single entry are.
+    aliases: Vec<(String, String)>,
 }
 
 impl RowWriter {
@@ -62,6 +64,15 @@ impl RowWriter {
             out,
             pending: Vec::new(),
             written: 0,
+            aliases: Vec::new(),
+        }
+    }
+
+    /// The same, which says of the identities of a single entry who else they are, in words that are safe to print.
+    pub(crate) fn with_aliases(self, aliases: &[(String, String)]) -> Self {
+        Self {
+            aliases: aliases.to_vec(),
+            ..self
         }
     }
 
@@ -124,7 +135,7 @@ impl RowWriter {
     fn write_table(&mut self) -> io::Result<()> {
         let rows = std::mem::take(&mut self.pending);
         let table = match rows.as_slice() {
-            [row] if self.single => table::fields(&fields(row)),
+            [row] if self.single => table::fields(&fields(row, &self.aliases)),
             rows => table::entries(rows),
         };
         writeln!(self.out, "{}", table.trim_fmt())

@@ -11,7 +11,7 @@ use crate::cli::answer::thousands;
 use crate::entry::json::{Row, short_version};
 
 /// Width where there is no terminal to ask.
-const DEFAULT_WIDTH: u16 = 80;
+pub(super) const DEFAULT_WIDTH: u16 = 80;
 
 /// A table of entries. Nothing is cut off: long cells wrap.
 pub(super) fn entries(rows: &[Row]) -> Table {

@@ -57,6 +57,16 @@ impl Filter {
         Ok(Self { expression })
     }
 
+    /// The filter of a tree.
+    ///
+    /// # Errors
+    ///
+    /// Its text would be larger than that of a filter can be.
+    pub fn new(expression: Expression) -> Result<Self, FilterError> {
+        // Whoever is asked reads it: it has to be one that can be read.
+        Self::parse(&Self { expression }.to_string())
+    }
+
     /// The filter as a tree.
     pub fn expression(&self) -> &Expression {
         &self.expression
