@@ -18,6 +18,10 @@ const UNFINISHED: &str = "~";
 /// A name has 1 to [`MAX_OBJECT_NAME`] characters of `a` to `z`, `0` to `9` and `-`.
 pub trait Objects: Send + Sync {
     /// Begins an object. It does not exist before it is finished.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Exists`] while another one of that name is being written.
     fn create(&self, name: &str) -> Result<Box<dyn ObjectWriter>, StoreError>;
 
     /// Opens a finished object, or says [`StoreError::Missing`].
@@ -27,12 +31,18 @@ pub trait Objects: Send + Sync {
     fn list(&self) -> Result<Vec<String>, StoreError>;
 
     /// Removes an object, if there is one. Those who have it open can go on reading.
+    ///
+    /// After a power cut it may be there again, unless an object was finished since.
     fn delete(&self, name: &str) -> Result<(), StoreError>;
 }
 
 /// An object that is being written. Dropped before it is finished, it leaves nothing.
 pub trait ObjectWriter: Send {
     /// Puts `bytes` behind those before.
+    ///
+    /// # Errors
+    ///
+    /// After any of them nothing comes of the object: what follows is refused ([`StoreError::Poisoned`]).
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
     /// Returns once the object is durable, whole and under its name.
@@ -154,7 +164,7 @@ impl Objects for FileObjects {
 }
 
 struct FileWriter {
-    /// None once it was tried to finish it.
+    /// None once a write failed, or it was tried to finish it.
     file: Option<BufWriter<File>>,
     unfinished: PathBuf,
     path: PathBuf,
@@ -163,8 +173,11 @@ struct FileWriter {
 impl ObjectWriter for FileWriter {
     fn append(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let file = self.file.as_mut().ok_or(StoreError::Poisoned)?;
-        file.write_all(bytes)
-            .map_err(|error| StoreError::from_io("writing", &self.unfinished, error))
+        file.write_all(bytes).map_err(|error| {
+            // Not to be tried again, so what is buffered goes too.
+            drop(self.file.take().map(BufWriter::into_parts));
+            StoreError::from_io("writing", &self.unfinished, error)
+        })
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), StoreError> {
@@ -207,7 +220,11 @@ impl ObjectReader for FileReader {
         let mut bytes = vec![0; length];
         self.file
             .read_exact_at(&mut bytes, offset)
-            .map_err(|error| StoreError::from_io("reading", &self.path, error))?;
+            .map_err(|error| match error.kind() {
+                // It was cut after it had been opened.
+                io::ErrorKind::UnexpectedEof => too_short(offset, length, &self.path),
+                _ => StoreError::from_io("reading", &self.path, error),
+            })?;
         Ok(bytes.into())
     }
 }
@@ -223,13 +240,20 @@ pub(super) fn check_range(
     if end.is_some_and(|end| end <= size) {
         return Ok(());
     }
+    Err(too_short(offset, length, path))
+}
+
+fn too_short(offset: u64, length: usize, path: &Path) -> StoreError {
     let file = path
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
-    Err(StoreError::Damaged {
-        what: format!("{length} bytes at {offset} of an object of {size}"),
+    StoreError::Damaged {
+        what: format!(
+            "{} does not have {length} bytes at {offset}",
+            path.display()
+        ),
         file,
-    })
+    }
 }
 
 /// Checks that `name` can be the name of an object.

@@ -96,10 +96,11 @@ fn after_a_failed_system_call_nothing_is_acknowledged_until_a_restart() {
 }
 
 /// A file system in memory, of a limited size.
-struct MemoryVolume(tempfile::TempDir);
+pub(crate) struct MemoryVolume(tempfile::TempDir);
 
 impl MemoryVolume {
-    fn new(size: &str) -> Option<Self> {
+    /// None without the right to mount one.
+    pub(crate) fn new(size: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let options = format!("size={size}");
         let mounted = run(
@@ -107,6 +108,10 @@ impl MemoryVolume {
             &["-t", "tmpfs", "-o", &options, "tmpfs", path(dir.path())],
         );
         mounted.then(|| Self(dir))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 

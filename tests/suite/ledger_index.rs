@@ -188,41 +188,50 @@ fn records_that_no_seal_commits_to_are_found() {
 #[test]
 fn a_crash_while_the_index_is_written_loses_nothing() {
     let operator = Operator::default();
-    for fault in [Fault::Lost, Fault::Unsynced, Fault::Durable, Fault::Full] {
-        for nth in [1, 2, 3] {
-            let disk = MemoryDisk::new();
-            operator.init(&disk).unwrap();
-            disk.fail(Step::ObjectFinish, nth, fault);
-            let ledger = operator.open(&disk).unwrap();
-            let mut acknowledged = 0u64;
-            while acknowledged < 18 * 1_024 {
-                let from = acknowledged;
-                let events: Vec<_> = (from..from + 500)
-                    .map(|n| event(&n.to_be_bytes(), n))
-                    .collect();
-                if append(&ledger, &events).is_err() {
-                    break;
-                }
-                acknowledged += 500;
+    let every = [Fault::Lost, Fault::Unsynced, Fault::Durable, Fault::Full];
+    let finishes = every.into_iter().flat_map(|fault| {
+        let step = Step::ObjectFinish;
+        [1, 2, 3].map(|nth| (step, fault, nth))
+    });
+    let others = [
+        (Step::ObjectCreate, Fault::Full, 2),
+        (Step::ObjectAppend, Fault::Full, 2),
+        (Step::ObjectOpen, Fault::Lost, 2),
+    ];
+    for (step, fault, nth) in finishes.chain(others) {
+        let disk = MemoryDisk::new();
+        operator.init(&disk).unwrap();
+        disk.fail(step, nth, fault);
+        let ledger = operator.open(&disk).unwrap();
+        let mut acknowledged = 0u64;
+        while acknowledged < 18 * 1_024 {
+            let from = acknowledged;
+            let events: Vec<_> = (from..from + 500)
+                .map(|n| event(&n.to_be_bytes(), n))
+                .collect();
+            if append(&ledger, &events).is_err() {
+                break;
             }
-            for _ in 0..2_000 {
-                if ledger.stop_reason().is_some() {
-                    break;
-                }
-                std::thread::sleep(Duration::from_millis(1));
-            }
-            let reason = ledger.stop_reason().expect("it stops");
-            assert!(reason.contains("search index"), "{reason}");
-            drop(ledger);
-            disk.power_cut(nth as u64);
-            let ledger = operator.open(&disk).unwrap();
-            let size = ledger.published().size();
-            assert!(size >= acknowledged, "{size} of {acknowledged}");
-            wait_until_indexed(&ledger, size / 1_024 * 1_024);
-            assert_eq!(ask(&ledger, "kind = seal").1, scan(&ledger, "kind = seal"));
-            drop(ledger);
-            assert_eq!(operator.audit(&disk, None).unwrap().verdict, Verdict::Ok);
+            acknowledged += 500;
         }
+        for _ in 0..2_000 {
+            if ledger.stop_reason().is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let reason = ledger.stop_reason();
+        let reason = reason.unwrap_or_else(|| panic!("{step:?} {nth} does not stop it"));
+        assert!(reason.contains("search index"), "{reason}");
+        drop(ledger);
+        disk.power_cut(nth as u64);
+        let ledger = operator.open(&disk).unwrap();
+        let size = ledger.published().size();
+        assert!(size >= acknowledged, "{size} of {acknowledged}");
+        wait_until_indexed(&ledger, size / 1_024 * 1_024);
+        assert_eq!(ask(&ledger, "kind = seal").1, scan(&ledger, "kind = seal"));
+        drop(ledger);
+        assert_eq!(operator.audit(&disk, None).unwrap().verdict, Verdict::Ok);
     }
 }
 

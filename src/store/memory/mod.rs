@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::image::{Image, Replaced};
-use self::objects::ObjectMap;
+use self::objects::ObjectNames;
 use self::slots::SlotPages;
 use super::{Space, StoreError};
 
@@ -29,7 +29,7 @@ pub struct MemoryDisk {
     disk: Arc<Mutex<Disk>>,
 }
 
-/// A kind of write that can be made to fail.
+/// What can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// [`Store::commit`](super::Store::commit).
@@ -38,11 +38,19 @@ pub enum Step {
     Flush,
     /// [`Slots::write`](super::Slots::write).
     SlotWrite,
+    /// [`Objects::create`](super::Objects::create); nothing is begun, whatever the fault.
+    ObjectCreate,
+    /// [`ObjectWriter::append`](super::ObjectWriter::append); nothing comes of the object, whatever the fault.
+    ObjectAppend,
     /// [`ObjectWriter::finish`](super::ObjectWriter::finish).
     ObjectFinish,
+    /// [`Objects::open`](super::Objects::open), whatever the fault.
+    ObjectOpen,
+    /// [`Objects::delete`](super::Objects::delete).
+    ObjectDelete,
 }
 
-/// How a write fails. Its caller gets an error in every case.
+/// How it fails. The caller gets an error in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing was written.
@@ -62,7 +70,7 @@ struct Disk {
     store: Option<StoreState>,
     slots: Option<SlotPages>,
     slots_open: bool,
-    objects: ObjectMap,
+    objects: ObjectNames,
     planned: Vec<Planned>,
 }
 
@@ -76,7 +84,7 @@ struct StoreState {
 
 struct Planned {
     step: Step,
-    /// Writes of that kind to let pass first.
+    /// Steps of that kind to let pass first.
     passes: usize,
     fault: Fault,
 }
@@ -100,7 +108,7 @@ impl MemoryDisk {
         let copy = Disk {
             store,
             slots: disk.slots.clone(),
-            objects: disk.objects.clone(),
+            objects: disk.objects.at_rest(),
             ..Disk::default()
         };
         Self {
@@ -108,7 +116,7 @@ impl MemoryDisk {
         }
     }
 
-    /// Makes a write fail: the `nth` of its kind from now, where 1 is the next one. Several can be
+    /// Makes a step fail: the `nth` of its kind from now, where 1 is the next one. Several can be
     /// planned, also for the time after a power cut.
     pub fn fail(&self, step: Step, nth: usize, fault: Fault) {
         self.lock().planned.push(Planned {
@@ -120,7 +128,8 @@ impl MemoryDisk {
 
     /// Cuts the power and restores it. Open stores and slots are dead afterwards and can be opened
     /// anew. `seed` decides about what is not durable: the batches that reached the log survive up
-    /// to one of them, each whole, of a slot any of its 512-byte sectors, and of the objects any.
+    /// to one of them, each whole, of a slot any of its 512-byte sectors, and of the names that objects were given or
+    /// that were deleted since the last one was finished, any.
     pub fn power_cut(&self, seed: u64) {
         let mut random = Random(seed);
         let mut disk = self.lock();
@@ -136,7 +145,7 @@ impl MemoryDisk {
         if let Some(slots) = &mut disk.slots {
             slots.settle(|| random.below(2) == 0);
         }
-        objects::settle(&mut disk.objects, || random.below(2) == 0);
+        disk.objects.settle(|| random.below(2) == 0);
     }
 
     /// Flips one bit of the value under `key`, counted from the lowest of the first byte, as somebody
@@ -173,7 +182,7 @@ impl Disk {
         }
     }
 
-    /// The fault planned for the write that is about to happen.
+    /// The fault planned for the step that is about to happen.
     fn fault(&mut self, step: Step) -> Option<Fault> {
         let due = self
             .planned
