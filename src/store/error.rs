@@ -38,6 +38,17 @@ pub enum StoreError {
         /// Name of the damaged file, where it is known.
         file: Option<String>,
     },
+    /// The store is whole, and of a version that this one does not read. Nothing here converts it: use the version that
+    /// made it.
+    #[error("{} was made by {made_by} of graven, which this one does not read ({what}): open it with the version that made it, or make a new ledger", .path.display())]
+    OtherVersion {
+        /// The directory that was asked for.
+        path: PathBuf,
+        /// `an earlier version` or `a later version`.
+        made_by: &'static str,
+        /// What is missing, or what is not known.
+        what: String,
+    },
     /// An earlier write failed, so what is on the disk is unknown. Restart to recover from it.
     #[error("an earlier write failed; restart to recover from what is on the disk")]
     Poisoned,

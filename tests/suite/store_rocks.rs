@@ -415,3 +415,51 @@ fn opens_what_another_process_has_open() {
         println!("refused as in use");
     }
 }
+
+/// A store whose families are these.
+fn store_of_families(families: &[&str]) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    drop(rocksdb::DB::open_cf(&options, &path, families).unwrap());
+    (dir, path)
+}
+
+#[test]
+fn a_store_of_another_version_is_refused_in_plain_words() {
+    let all = ["default", "entry", "detail", "tile", "id", "segment"];
+    let later = [&all[..], &["colour"]].concat();
+    let cases = [
+        (
+            &all[..5],
+            "an earlier version of graven",
+            "no place for the search index",
+        ),
+        (&later, "a later version of graven", "a place for colour"),
+    ];
+    for (families, made_by, what) in cases {
+        let (_dir, path) = store_of_families(families);
+        // The ledger opens for reading first, and for that the engine does not mind what it does not know.
+        let before = content(&path);
+        let reading = RocksStore::open_read_only(&path).map(drop);
+        assert!(content(&path) == before, "left alone");
+        assert_eq!(reading.is_err(), families.len() < all.len());
+        let writing = RocksStore::open(&path).map(drop);
+        for error in [reading, writing].into_iter().filter_map(Result::err) {
+            assert!(matches!(error, StoreError::OtherVersion { .. }), "{error}");
+            let message = error.to_string();
+            for part in [made_by, what, "with the version that made it"] {
+                assert!(message.contains(part), "{message}");
+            }
+        }
+        RocksStore::open(&path).map(drop).unwrap_err();
+    }
+    // One that every store ever had.
+    let (_dir, path) = store_of_families(&["default", "entry", "tile", "id", "segment"]);
+    let error = RocksStore::open_read_only(&path).map(drop).unwrap_err();
+    assert!(is_damaged(&error), "{error}");
+    let (_dir, path) = store_of_families(&all);
+    drop(RocksStore::open(&path).unwrap());
+}

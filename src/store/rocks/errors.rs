@@ -5,7 +5,19 @@ use std::path::Path;
 
 use rocksdb::{Error, ErrorKind};
 
-use crate::store::StoreError;
+use super::settings::family_name;
+use crate::store::{Space, StoreError};
+
+/// The spaces that the first stores did not have.
+const ADDED: [Space; 1] = [Space::Segment];
+
+/// Whether `text` is the engine's refusal of a store without the family of `space`.
+fn lacks(text: &str, space: Space) -> bool {
+    let (_, missing) = text
+        .split_once("Column family not found: ")
+        .unwrap_or_default();
+    missing.trim_end_matches('.') == family_name(space)
+}
 
 /// What `error` from the store in `dir` means to a caller.
 pub(super) fn from_engine(dir: &Path, error: Error) -> StoreError {
@@ -14,8 +26,22 @@ pub(super) fn from_engine(dir: &Path, error: Error) -> StoreError {
     let holds = |part: &str| text.contains(part);
     match kind {
         ErrorKind::Corruption => damaged(text),
-        // The engine was built or configured for fewer families than the store has, or the store
-        // lost some: either way it cannot be trusted as it is.
+        ErrorKind::InvalidArgument if ADDED.iter().any(|space| lacks(&text, *space)) => {
+            StoreError::OtherVersion {
+                path: dir.to_owned(),
+                made_by: "an earlier version",
+                what: "it has no place for the search index".to_owned(),
+            }
+        }
+        ErrorKind::InvalidArgument if holds("Column families not opened: ") => {
+            let (_, unknown) = text.split_once("not opened: ").unwrap_or_default();
+            StoreError::OtherVersion {
+                path: dir.to_owned(),
+                made_by: "a later version",
+                what: format!("it has a place for {unknown}"),
+            }
+        }
+        // The store lost one of those that every store ever had.
         ErrorKind::InvalidArgument if holds("Column famil") => damaged(text),
         ErrorKind::InvalidArgument if holds("(create_if_missing is false)") => {
             StoreError::Missing {
