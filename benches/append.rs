@@ -111,6 +111,7 @@ fn serve(dir: &Path) {
         key: key(),
         origin: ORIGIN.into(),
         adopt: false,
+        known_checkpoints: Vec::new(),
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
     };

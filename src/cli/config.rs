@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::failure::Failure;
+use super::render::escape;
 use crate::entry::hex;
 use crate::service::{Authentication, Tls, Token};
 
@@ -22,6 +23,9 @@ pub(super) struct Config {
     pub(super) origin: Option<String>,
     /// The signing key's file.
     pub(super) key: Option<PathBuf>,
+    /// Signed checkpoints that somebody outside keeps: the ledger has to extend each of them.
+    #[serde(default)]
+    pub(super) known_checkpoints: Vec<PathBuf>,
     tls: Option<TlsFiles>,
     #[serde(default, rename = "token")]
     tokens: Vec<TokenLine>,
@@ -48,8 +52,14 @@ impl Config {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::file("reading", path, &error))?;
-        toml::from_str(&text)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
+        toml::from_str(&text).map_err(|error| {
+            // First where, then the lines there and what is wrong with them.
+            let shown = error.to_string();
+            let mut lines = shown.trim_end().lines();
+            let first = lines.next().unwrap_or_default();
+            let place: Vec<_> = lines.map(escape).collect();
+            Failure::usage(format!("{}: {first}", path.display())).at_place(place.join("\n"))
+        })
     }
 
     /// The certificates.

@@ -146,6 +146,7 @@ impl From<LedgerError> for Failure {
             LedgerError::Refused(Refusal::NotInitialised(_) | Refusal::AlreadyInitialised(_)) => {
                 Self::usage(message)
             }
+            LedgerError::Refused(Refusal::BadKnown { .. }) => Self::unchecked(message),
             LedgerError::Refused(_)
             | LedgerError::Damaged(_)
             | LedgerError::Store(StoreError::Damaged { .. }) => Self::tampered(message),

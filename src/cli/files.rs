@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,20 +10,12 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::failure::Failure;
-use crate::note::SignerKey;
+use crate::note::{NOTE_BYTES_MAX, SignerKey};
 
 /// Writes a secret to a new file that only its owner can read.
 pub(super) fn write_secret(path: &Path, secret: &str) -> Result<(), Failure> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(|error| Failure::file("making", path, &error))?;
-    file.write_all(secret.as_bytes())
-        .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all())
-        .map_err(|error| Failure::file("writing", path, &error))
+    let mut new = OpenOptions::new();
+    write(new.mode(0o600), path, &[secret.as_bytes(), b"\n"])
 }
 
 /// Reads a signing key from a file that only its owner can read.
@@ -43,15 +35,39 @@ pub(super) fn read_key(path: &Path) -> Result<SignerKey, Failure> {
     })
 }
 
+/// Reads a signed note. Of a file that is too large for one just enough to say so.
+pub(super) fn read_note(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut note = Vec::new();
+    File::open(path)?
+        .take(NOTE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut note)?;
+    Ok(note)
+}
+
 /// Writes a new file.
 pub(super) fn write_new(path: &Path, content: &str) -> Result<(), Failure> {
-    let mut file = OpenOptions::new()
+    write(&mut OpenOptions::new(), path, &[content.as_bytes()])
+}
+
+/// Writes a new file, whole and durable or not at all.
+fn write(new: &mut OpenOptions, path: &Path, content: &[&[u8]]) -> Result<(), Failure> {
+    let mut file = new
         .write(true)
         .create_new(true)
         .open(path)
-        .map_err(|error| Failure::file("making", path, &error))?;
-    file.write_all(content.as_bytes())
-        .map_err(|error| Failure::file("writing", path, &error))
+        .map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => Failure::other(format!(
+                "{} exists already, and is not overwritten",
+                path.display()
+            )),
+            _ => Failure::file("making", path, &error),
+        })?;
+    let written = content.iter().try_for_each(|part| file.write_all(part));
+    written.and_then(|()| file.sync_all()).map_err(|error| {
+        // Part of a key or of evidence would only be in the way of the next attempt.
+        let _ = fs::remove_file(path);
+        Failure::file("writing", path, &error)
+    })
 }
 
 /// A file that is there as a whole or not at all: written beside its place, synced, and moved there.

@@ -13,9 +13,11 @@ use tracing_subscriber::EnvFilter;
 
 use super::config::Config;
 use super::failure::Failure;
-use super::files::read_key;
+use super::files::{read_key, read_note};
 use super::init::{home, make};
-use crate::ledger::{Entropy, Ledger, Options, Refusal, SystemClock, SystemEntropy};
+use crate::ledger::{
+    Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
+};
 use crate::service::{self, Authentication, ServeError, Tls};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
@@ -41,6 +43,10 @@ pub(super) struct Arguments {
     /// Go on without an anchor that is missing or damaged; sealed into the ledger
     #[arg(long)]
     adopt: bool,
+    /// A signed checkpoint of this ledger that somebody outside keeps: the ledger starts only if
+    /// it still extends it. Can be repeated
+    #[arg(long, value_name = "FILE")]
+    known_checkpoint: Vec<PathBuf>,
     /// For trying out: a new ledger, this machine only, nobody is authenticated
     #[arg(long, conflicts_with = "config")]
     dev: bool,
@@ -66,6 +72,7 @@ struct Resolved {
     authentication: Authentication,
     tls: Option<Tls>,
     adopt: bool,
+    known_checkpoints: Vec<PathBuf>,
 }
 
 /// Runs until a signal, or until the ledger stops.
@@ -125,6 +132,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         authentication: Authentication::None,
         tls: None,
         adopt: arguments.adopt,
+        known_checkpoints: arguments.known_checkpoint.clone(),
     })
 }
 
@@ -156,6 +164,9 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         )));
     }
     let key = arguments.log_key.clone().or_else(|| config.key.clone());
+    // No flag takes away what the configuration asks for.
+    let mut known_checkpoints = config.known_checkpoints.clone();
+    known_checkpoints.extend_from_slice(&arguments.known_checkpoint);
     Ok(Resolved {
         key: key.unwrap_or_else(|| dir.join("log.key")),
         dir,
@@ -165,6 +176,7 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         authentication: config.authentication()?,
         tls,
         adopt: arguments.adopt,
+        known_checkpoints,
     })
 }
 
@@ -181,6 +193,11 @@ fn open(resolved: &Resolved) -> Result<Ledger, Failure> {
         return Err(Refusal::NotInitialised(resolved.dir.display().to_string()).into_failure());
     }
     let key = read_key(&resolved.key)?;
+    let known_checkpoints = resolved
+        .known_checkpoints
+        .iter()
+        .map(|path| known_checkpoint(path))
+        .collect::<Result<_, _>>()?;
     let options = Options {
         // A key bears the name of its ledger.
         origin: resolved
@@ -189,6 +206,7 @@ fn open(resolved: &Resolved) -> Result<Ledger, Failure> {
             .unwrap_or_else(|| key.name().to_string()),
         key,
         adopt: resolved.adopt,
+        known_checkpoints,
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
     };
@@ -196,6 +214,15 @@ fn open(resolved: &Resolved) -> Result<Ledger, Failure> {
         &home(&resolved.dir, resolved.anchor.as_deref()),
         options,
     )?)
+}
+
+fn known_checkpoint(path: &Path) -> Result<KnownCheckpoint, Failure> {
+    let source = path.display().to_string();
+    // Without it nothing can be said, so nothing is signed.
+    let note = read_note(path).map_err(|error| {
+        Failure::unchecked(format!("reading the known checkpoint {source}: {error}"))
+    })?;
+    Ok(KnownCheckpoint { source, note })
 }
 
 async fn serve(ledger: Arc<Ledger>, resolved: Resolved) -> Result<ExitCode, Failure> {

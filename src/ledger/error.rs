@@ -185,6 +185,34 @@ pub enum Refusal {
         /// Size of the anchored checkpoint.
         size: u64,
     },
+    /// Somebody outside keeps a checkpoint of this ledger that is larger than the store.
+    #[error("ROLLED BACK: the store has {size} entries, and the checkpoint in {from} was signed over {known}: {missing} are missing; restore them, replay them from a copy, or found a successor", missing = known - size)]
+    RolledBack {
+        /// Size of the store.
+        size: u64,
+        /// Size of the checkpoint that was kept outside.
+        known: u64,
+        /// Where that checkpoint comes from.
+        from: String,
+    },
+    /// Somebody outside keeps a checkpoint of this ledger that the store does not extend.
+    #[error(
+        "FORK: at size {size} the store has another root than the checkpoint in {from}, which this ledger signed"
+    )]
+    OtherThanKnown {
+        /// Size of the checkpoint that was kept outside.
+        size: u64,
+        /// Where that checkpoint comes from.
+        from: String,
+    },
+    /// What is to be a checkpoint that was kept outside is none of this ledger.
+    #[error("the known checkpoint in {from} cannot be used: {what}")]
+    BadKnown {
+        /// Where it comes from.
+        from: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Entries beyond the anchor are not what this ledger wrote.
     #[error(
         "entries from {from} on were written after the last checkpoint and are not what this ledger wrote: {what}"

@@ -17,6 +17,7 @@ mod home;
 mod ids;
 mod indexer;
 mod keys;
+mod known;
 mod merges;
 mod open;
 mod pack;
@@ -47,6 +48,7 @@ pub use basis::PageProof;
 pub use count::{Count, CountPage};
 pub use error::{Damage, Existing, LedgerError, Refusal};
 pub use home::{Directory, Home};
+pub use known::KnownCheckpoint;
 pub use open::init;
 pub use parallel::in_parallel;
 pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
@@ -86,6 +88,8 @@ pub struct Options {
     pub origin: String,
     /// Give up an anchor that is missing or damaged. The ledger seals that it did.
     pub adopt: bool,
+    /// Checkpoints that somebody outside kept, each of which the store has to extend.
+    pub known_checkpoints: Vec<KnownCheckpoint>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Gives random bytes.
@@ -113,6 +117,7 @@ impl Ledger {
             key,
             origin,
             adopt,
+            known_checkpoints,
             clock,
             entropy,
         } = options;
@@ -125,7 +130,7 @@ impl Ledger {
             tree,
             lock,
             adopted,
-        } = open::open(home, &key, &origin, adopt)?;
+        } = open::open(home, &key, &origin, adopt, &known_checkpoints)?;
         let checkpoint = anchor.open(&origin, &key.verifier())?;
         let published = Published {
             checkpoint,

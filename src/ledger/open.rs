@@ -11,6 +11,7 @@ use super::error::{Damage, LedgerError, Refusal};
 use super::head::{Head, TAG_KEY_CONTEXT};
 use super::home::Home;
 use super::keys::{GENESIS, HEAD, key_seq, seq_key};
+use super::known::{self, KnownCheckpoint};
 use super::ports::{Clock, Entropy, fill};
 use super::reader::packs_from;
 use super::signer::sign_next;
@@ -88,12 +89,13 @@ pub fn init(
 
 /// Finds a ledger in `home` and checks that it is what `key` last signed under `origin`, or a consistent extension.
 ///
-/// `adopt` gives up an anchor that is missing or damaged.
+/// `adopt` gives up an anchor that is missing or damaged; no checkpoint of `known` is given up.
 pub(crate) fn open(
     home: &dyn Home,
     key: &SignerKey,
     origin: &str,
     adopt: bool,
+    known: &[KnownCheckpoint],
 ) -> Result<Opened, LedgerError> {
     let lock = home.lock().map_err(|error| match error {
         StoreError::Missing { .. } => Refusal::NotInitialised(home.name()).into(),
@@ -123,6 +125,7 @@ pub(crate) fn open(
     let genesis = read_genesis(&*reading)?;
     check_identity(&genesis, key, origin)?;
     let (head, frontier) = check_head(&reading, &tag_key, &genesis, anchor.as_ref(), key, origin)?;
+    known::check(&reading, head.size, known, origin, &key.verifier())?;
     drop(reading);
 
     let store = home.open_store()?;

@@ -1,7 +1,9 @@
 //! Every row of the table of starts, on both engines.
 
 use graven::entry::{Kind, Tag, v1};
-use graven::ledger::{Existing, Ledger, LedgerError, Refusal};
+use graven::ledger::{Existing, KnownCheckpoint, Ledger, LedgerError, Options, Refusal};
+use graven::merkle::{Frontier, Hash};
+use graven::note::{Checkpoint, CosignerKey, Note};
 use graven::store::{Batch, Direction, Fault, KeyRange, MemoryDisk, SLOT_LEN, Space, Step};
 use graven::store::{SLOT_COUNT, StoreError};
 use graven::verify::{Check, Verdict};
@@ -378,6 +380,191 @@ fn another_history_than_the_signed_one_is_a_fork() {
         assert_eq!(adopted, Refusal::Fork { size: LATE });
         let report = history.operator.audit(&*forked.home, None).unwrap();
         assert!(matches!(report.verdict, Verdict::Tampered(_)));
+    });
+}
+
+/// Starts beside checkpoints that somebody outside kept.
+fn open_knowing(
+    operator: &Operator,
+    site: &Site,
+    adopt: bool,
+    notes: &[&str],
+) -> Result<Ledger, LedgerError> {
+    let known = |(number, note): (usize, &&str)| KnownCheckpoint {
+        source: format!("file {number}"),
+        note: note.as_bytes().to_vec(),
+    };
+    let options = Options {
+        known_checkpoints: notes.iter().enumerate().map(known).collect(),
+        ..operator.options(adopt)
+    };
+    Ledger::open(&*site.home, options)
+}
+
+/// A checkpoint of the ledger, as its key signs them.
+fn sign(operator: &Operator, size: u64, root: Hash) -> String {
+    let checkpoint = Checkpoint::new(&operator.origin, size, root).unwrap();
+    checkpoint.sign(&operator.key())
+}
+
+#[test]
+fn a_store_smaller_than_a_known_checkpoint_is_rolled_back() {
+    on_both(|site| {
+        let history = History::new(&site);
+        let operator = &history.operator;
+        let known = history.outside.minimum(operator).unwrap();
+        // Everything of yesterday, anchor and all: nothing in it tells.
+        let yesterday = history.early.copy();
+        let rolled_back = Refusal::RolledBack {
+            size: EARLY,
+            known: LATE,
+            from: "file 1".into(),
+        };
+        let early = operator.open(&*yesterday.home).unwrap().published();
+        for adopt in [false, true] {
+            let refused = open_knowing(operator, &yesterday, adopt, &[&early.note, known]);
+            assert_eq!(refusal(refused), rolled_back);
+        }
+        let message = rolled_back.to_string();
+        assert!(message.starts_with("ROLLED BACK"), "{message}");
+        assert!(message.contains("40 are missing"), "{message}");
+        // Nothing was signed or changed meanwhile.
+        let again = operator.open(&*yesterday.home).unwrap().published();
+        assert_eq!(again.note, early.note);
+        let report = operator.audit(&*yesterday.home, None).unwrap();
+        assert_eq!(report.audit.unwrap().entries, EARLY);
+        // One that others have signed as well says the same.
+        let witness = CosignerKey::from_seed("witness.example/w", [3; 32]).unwrap();
+        let checkpoint = Checkpoint::parse(Note::parse(known).unwrap().text()).unwrap();
+        let cosignature = witness.cosign(&checkpoint, 1_700_000_000).unwrap();
+        let cosigned = format!("{known}{cosignature}\n");
+        let refused = open_knowing(operator, &yesterday, false, &[&early.note, &cosigned]);
+        assert_eq!(refusal(refused), rolled_back);
+        let late = history.late.copy();
+        let ledger = open_knowing(operator, &late, false, &[&early.note, &cosigned, known]);
+        assert_eq!(ledger.unwrap().published().size(), LATE);
+    });
+}
+
+#[test]
+fn entries_beyond_the_anchor_are_not_signed_against_a_known_checkpoint() {
+    on_both(|site| {
+        let history = History::new(&site);
+        let operator = &history.operator;
+        // The anchor is old and the store is not: a start would sign what is beyond it.
+        let extended = history.late.with_slots_of(&history.early);
+        let slots = |site: &Site| {
+            let slots = site.home.open_slots().unwrap();
+            [0, 1].map(|slot| slots.read(slot).unwrap())
+        };
+        let before = slots(&extended);
+        let larger = sign(operator, LATE + 1, [7; 32]);
+        let other = sign(operator, EARLY + 1, [7; 32]);
+        let refused = refusal(open_knowing(operator, &extended, false, &[&larger]));
+        assert!(
+            matches!(refused, Refusal::RolledBack { size: LATE, .. }),
+            "{refused}"
+        );
+        let refused = refusal(open_knowing(operator, &extended, false, &[&other]));
+        assert!(
+            matches!(refused, Refusal::OtherThanKnown { .. }),
+            "{refused}"
+        );
+        assert_eq!(slots(&extended), before, "signed in spite of it");
+        let known = history.outside.minimum(operator).unwrap();
+        let ledger = open_knowing(operator, &extended, false, &[known]).unwrap();
+        assert_eq!(ledger.published().size(), LATE);
+    });
+}
+
+#[test]
+fn a_store_that_does_not_extend_a_known_checkpoint_is_a_fork() {
+    on_both(|site| {
+        let history = History::new(&site);
+        let operator = &history.operator;
+        let late = history.late.copy();
+        // The empty tree has but one root.
+        for size in [1, 255, 256, 257, EARLY, LATE - 1, LATE] {
+            let other = sign(operator, size, [7; 32]);
+            for adopt in [false, true] {
+                let refused = open_knowing(operator, &late, adopt, &[&other]);
+                let fork = Refusal::OtherThanKnown {
+                    size,
+                    from: "file 0".into(),
+                };
+                assert!(fork.to_string().starts_with("FORK"), "{fork}");
+                assert_eq!(refusal(refused), fork);
+            }
+        }
+        // Another history that this key signed, as long as this one.
+        let fork = history.early.copy();
+        let ledger = operator.open(&*fork.home).unwrap();
+        let others: Vec<_> = (1_000..1_000 + LATE - EARLY)
+            .map(|n| event(b"", n))
+            .collect();
+        append(&ledger, &others).unwrap();
+        drop(ledger);
+        let known = history.outside.minimum(operator).unwrap();
+        let refused = refusal(open_knowing(operator, &fork, false, &[known]));
+        assert!(
+            matches!(refused, Refusal::OtherThanKnown { size: LATE, .. }),
+            "{refused}"
+        );
+        // Every checkpoint that this history ever had is good.
+        let ledger = operator.open(&*late.home).unwrap();
+        let sizes = [0, 1, 2, 255, 256, 257, EARLY, LATE];
+        let entries = export(&ledger).unwrap();
+        let notes = sizes.map(|size| {
+            let mut frontier = Frontier::new();
+            for entry in &entries[..size as usize] {
+                frontier.push(entry.header.leaf_hash());
+            }
+            sign(operator, size, frontier.root())
+        });
+        drop(ledger);
+        let notes = notes.each_ref().map(String::as_str);
+        drop(open_knowing(operator, &late, false, &notes).unwrap());
+    });
+}
+
+#[test]
+fn a_known_checkpoint_of_something_else_is_refused() {
+    on_both(|site| {
+        let history = History::new(&site);
+        let operator = &history.operator;
+        let late = history.late.copy();
+        let good = history.outside.minimum(operator).unwrap();
+        let with = |origin: &str, first_key_byte| Operator {
+            origin: origin.into(),
+            first_key_byte,
+            ..Operator::default()
+        };
+        let other_key = sign(&with(&operator.origin, 9), LATE, [7; 32]);
+        let other_origin = sign(&with("ledger.example/other", 0), LATE, [7; 32]);
+        // The key signs for the ledger whose name it bears, and for no other.
+        let foreign = Checkpoint::new("ledger.example/other", LATE, [7; 32]).unwrap();
+        let foreign = foreign.sign(&operator.key());
+        let altered = good.replacen(&LATE.to_string(), &(LATE - 1).to_string(), 1);
+        let unsigned = good.split("\n\n").next().unwrap().to_owned() + "\n";
+        let cases = [
+            ("no signature by a known key", other_key.as_str()),
+            ("no signature by a known key", &other_origin),
+            ("is of the log", &foreign),
+            ("was not made by that key", &altered),
+            ("no blank line", &unsigned),
+            ("no blank line", ""),
+            ("no blank line", "340\n"),
+            ("control character", "\u{1b}[2J\n\n"),
+        ];
+        for (expected, note) in cases {
+            let Refusal::BadKnown { from, what } =
+                refusal(open_knowing(operator, &late, true, &[good, note]))
+            else {
+                panic!("another refusal of {note}");
+            };
+            assert_eq!(from, "file 1");
+            assert!(what.contains(expected), "{what}, not {expected}");
+        }
     });
 }
 

@@ -151,11 +151,12 @@ impl Operator {
         Ledger::open(home, self.options(true))
     }
 
-    fn options(&self, adopt: bool) -> Options {
+    pub(crate) fn options(&self, adopt: bool) -> Options {
         Options {
             key: self.key(),
             origin: self.origin.clone(),
             adopt,
+            known_checkpoints: Vec::new(),
             clock: Arc::clone(&self.clock) as _,
             entropy: Arc::clone(&self.entropy) as _,
         }

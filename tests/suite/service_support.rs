@@ -65,6 +65,7 @@ impl TestServer {
                 key: key(),
                 origin: ORIGIN.into(),
                 adopt: false,
+                known_checkpoints: Vec::new(),
                 clock: Arc::new(clock),
                 entropy: Arc::new(SystemEntropy),
             };
