@@ -1,12 +1,12 @@
 //! `graven append`: events from flags, or as JSON lines from standard input.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Connection, Format, Output, Pinned};
+use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::connect::{Client, connect};
 use super::failure::Failure;
 use super::submit::{Batch, Placed, Refused};
@@ -16,7 +16,7 @@ use crate::note::VerifierKey;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without flags, events are read from standard input, one JSON object a line:\n  \
-    {\"action\":\"job.cancel\",\"actor\":\"unix:a100/10432\",\"target\":\"slurm://a100/job/77\",\"source\":\"slurm\"}\n\
+    {\"action\":\"job.cancel\",\"target\":\"slurm://a100/job/77\",\"source\":\"slurm\"}\n\
     docs/naming.md has the names and more examples."
 )]
 pub(super) struct Arguments {
@@ -70,7 +70,7 @@ pub(super) struct Arguments {
     connection: Connection,
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
     let pinned = arguments.pinned.key()?;
     let mut client = connect(&arguments.connection).await?;
     let mut sender = Sender {
@@ -85,6 +85,9 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let event = read(&arguments.json(action)?).map_err(Failure::usage)?;
         sender.add(event, None).await?;
     } else {
+        if io::stdin().is_terminal() {
+            global.say("reading events, one JSON object a line, until Ctrl-D");
+        }
         sender.add_lines(io::stdin().lock()).await?;
     }
     sender.finish().await?;
@@ -168,6 +171,8 @@ impl Sender<'_> {
                 Ok(event) => self.add(event, Some(number)).await?,
                 Err(problem) => {
                     self.send().await?;
+                    // The parser counts from this line on.
+                    let problem = problem.replace(" at line 1 column ", " at column ");
                     return Err(Failure::usage(format!("line {number}: {problem}")));
                 }
             }

@@ -9,6 +9,7 @@ use crate::note::VerifierKey;
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub(super) struct Global {
     /// Say nothing but the data and errors
     #[arg(short, long, global = true)]
@@ -46,6 +47,7 @@ impl Global {
 
 /// Where the server is and how to get in.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
 pub(super) struct Connection {
     /// The server's address
     #[arg(long, env = "GRAVEN_SERVER", value_name = "http://HOST:PORT")]

@@ -61,17 +61,28 @@ async fn channel(connection: &Connection) -> Result<Channel, Failure> {
     let url = connection.url().ok_or_else(|| {
         Failure::usage("which server? give its address with --server or GRAVEN_SERVER")
     })?;
+    let secure = url.starts_with("https://");
+    if !secure && !url.starts_with("http://") {
+        return Err(Failure::usage(format!(
+            "--server {url}: expected http://HOST:PORT or https://HOST:PORT"
+        )));
+    }
     let bad_url = |error| Failure::usage(format!("--server {url}: {error}"));
     let mut endpoint = Endpoint::from_shared(url.to_string())
         .map_err(bad_url)?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true);
-    if url.starts_with("https://") {
+    if secure {
         endpoint = endpoint.tls_config(tls(connection)?).map_err(bad_url)?;
     }
     endpoint.connect().await.map_err(|error| {
         let cause = innermost(&error);
-        Failure::unreached(format!("{url} cannot be reached: {cause}"))
+        let hint = if cause.contains("InvalidContentType") {
+            ": does it speak TLS? if not, its address begins with http://"
+        } else {
+            ""
+        };
+        Failure::unreached(format!("{url} cannot be reached: {cause}{hint}"))
     })
 }
 

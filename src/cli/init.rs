@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::failure::Failure;
-use super::files::{read_key, write_secret};
+use super::files::{read_key, read_note, write_secret};
 use super::keygen::new_key;
 use crate::entry::genesis::Genesis;
 use crate::entry::v1;
-use crate::ledger::{self, Directory, SystemClock, SystemEntropy};
+use crate::ledger::{self, Directory, Home, LedgerError, Refusal, SystemClock, SystemEntropy};
+use crate::note::{Checkpoint, Note};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -39,14 +40,10 @@ pub(super) struct Arguments {
 /// Makes the ledger, and prints what clients pin.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let predecessor = match (&arguments.predecessor, &arguments.predecessor_checkpoint) {
-        (Some(origin), Some(path)) => {
-            let checkpoint =
-                fs::read_to_string(path).map_err(|error| Failure::file("reading", path, &error))?;
-            Some(v1::Predecessor {
-                origin: origin.clone(),
-                checkpoint,
-            })
-        }
+        (Some(origin), Some(path)) => Some(v1::Predecessor {
+            origin: origin.clone(),
+            checkpoint: last_checkpoint(path, origin)?,
+        }),
         _ => None,
     };
     let anchor = arguments.anchor.as_deref();
@@ -63,23 +60,63 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads the last checkpoint of the ledger `origin`. Its key is not known here: whoever follows the succession checks the
+/// signature.
+fn last_checkpoint(path: &Path, origin: &str) -> Result<String, Failure> {
+    let none = |what: String| {
+        Failure::usage(format!(
+            "{} holds no signed checkpoint of {origin}: {what}",
+            path.display()
+        ))
+    };
+    let note = read_note(path).map_err(|error| Failure::file("reading", path, &error))?;
+    let parsed = Note::parse(&note).map_err(|error| none(error.to_string()))?;
+    let checkpoint = Checkpoint::parse(parsed.text()).map_err(|error| none(error.to_string()))?;
+    if checkpoint.origin() != origin {
+        return Err(none(format!("it is of {}", checkpoint.origin())));
+    }
+    String::from_utf8(note).map_err(|error| none(error.to_string()))
+}
+
 /// Makes a ledger in `dir`, with a key of its own unless one is given.
 pub(super) fn make(
     dir: &Path,
     origin: &str,
-    key: Option<&Path>,
+    given: Option<&Path>,
     anchor: Option<&Path>,
     predecessor: Option<v1::Predecessor>,
 ) -> Result<Genesis, Failure> {
-    fs::create_dir_all(dir).map_err(|error| Failure::file("making", dir, &error))?;
-    let key = if let Some(path) = key {
-        read_key(path)?
-    } else {
-        let key = new_key(origin)?;
-        write_secret(&dir.join("log.key"), &key.encode())?;
-        key
-    };
     let home = home(dir, anchor);
+    let own_key = dir.join("log.key");
+    let key = match given {
+        Some(path) => {
+            let key = read_key(path)?;
+            if key.name() != origin {
+                return Err(Failure::usage(format!(
+                    "the key in {} is named {}, and a ledger's key bears its origin, {origin}",
+                    path.display(),
+                    key.name()
+                )));
+            }
+            key
+        }
+        // Said here, since the key is made before the ledger.
+        None if dir.join("store").exists() || Path::new(&home.anchor_name()).exists() => {
+            let already = Refusal::AlreadyInitialised(home.name());
+            return Err(LedgerError::from(already).into());
+        }
+        None if own_key.exists() => {
+            return Err(Failure::usage(format!(
+                "there is a key in {0} already: give it with --key {0}, or choose another directory",
+                own_key.display()
+            )));
+        }
+        None => new_key(origin)?,
+    };
+    fs::create_dir_all(dir).map_err(|error| Failure::file("making", dir, &error))?;
+    if given.is_none() {
+        write_secret(&own_key, &key.encode())?;
+    }
     let clock = SystemClock::default();
     Ok(ledger::init(
         &home,

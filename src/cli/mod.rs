@@ -123,7 +123,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Token(arguments) => token::run(&arguments),
         Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
-        Command::Append(arguments) => in_runtime(append::run(&arguments)),
+        Command::Append(arguments) => in_runtime(append::run(&arguments, &global)),
         Command::Show(arguments) => in_runtime(show::run(&arguments, &global)),
         Command::Log(arguments) => in_runtime(log::run(&arguments, &global)),
         Command::Queries(arguments) => queries::run(&arguments),

@@ -26,7 +26,8 @@ pub(super) struct Question {
     /// Before this time
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
-    /// Which time --since and --until are about
+    /// Which time --since and --until are about: when the ledger recorded it, or when it
+    /// happened, as claimed
     #[arg(long, value_enum, default_value_t, value_name = "TIME")]
     by: By,
     /// Newest first
@@ -74,10 +75,8 @@ struct Fields {
 
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
 pub(super) enum By {
-    /// When the ledger recorded it
     #[default]
     Recorded,
-    /// When it happened, as claimed
     Occurred,
 }
 

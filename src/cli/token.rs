@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::failure::Failure;
 use crate::entry::{hex, names};
 use crate::ledger::{Entropy, SystemEntropy};
+use crate::service::check_token_name;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -23,6 +24,7 @@ pub(super) struct Arguments {
 
 /// Prints the token, once, and what the server's configuration needs to know it.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    check_token_name(&arguments.name).map_err(|error| Failure::usage(error.to_string()))?;
     names::check_identity(&arguments.subject)
         .map_err(|problem| Failure::usage(format!("--subject {problem}")))?;
     let mut secret = [0; 32];
@@ -37,8 +39,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         "# The token stands on standard output, and is kept nowhere. For the server:"
     );
     anstream::eprintln!("[[token]]");
-    anstream::eprintln!("name = {:?}", arguments.name);
-    anstream::eprintln!("subject = {:?}", arguments.subject);
+    // Not as a Rust string: TOML has other escapes.
+    anstream::eprintln!("name = {}", toml::Value::from(arguments.name.as_str()));
+    anstream::eprintln!(
+        "subject = {}",
+        toml::Value::from(arguments.subject.as_str())
+    );
     let sha256 = hex::encode(&digest);
     anstream::eprintln!("sha256 = \"{sha256}\"");
     Ok(ExitCode::SUCCESS)

@@ -43,8 +43,8 @@ pub enum TokenError {
     /// Two tokens have one name.
     #[error("two tokens have the name {0}")]
     NameTwice(String),
-    /// The name is too long to be sealed.
-    #[error("the token name {0} is empty or has more than 128 bytes")]
+    /// The name cannot be sealed.
+    #[error("the token name {0:?} is empty, has more than 128 bytes, or holds a control character")]
     Name(String),
     /// The subject is not an identity.
     #[error("the subject of token {name} {problem}")]
@@ -74,9 +74,7 @@ impl Authentication {
     pub fn required(tokens: Vec<Token>) -> Result<Self, TokenError> {
         let mut seen = HashSet::new();
         for token in &tokens {
-            if token.name.is_empty() || token.name.len() > 128 {
-                return Err(TokenError::Name(token.name.clone()));
-            }
+            check_token_name(&token.name)?;
             if !seen.insert(&token.name) {
                 return Err(TokenError::NameTwice(token.name.clone()));
             }
@@ -87,6 +85,14 @@ impl Authentication {
         }
         Ok(Self::Required { tokens })
     }
+}
+
+/// Checks that a token can have this name, which is sealed with everything that it sends.
+pub fn check_token_name(name: &str) -> Result<(), TokenError> {
+    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+        return Err(TokenError::Name(name.to_owned()));
+    }
+    Ok(())
 }
 
 impl Authenticator {

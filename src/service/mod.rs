@@ -28,7 +28,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
-pub use identity::{Authentication, Token, TokenError};
+pub use identity::{Authentication, Token, TokenError, check_token_name};
 
 use crate::ledger::Ledger;
 use closing::Close;

@@ -121,7 +121,7 @@ impl Evidence {
             return Err(malformed(expected, file.len().to_string()));
         }
         let file: File = serde_json::from_slice(file)
-            .map_err(|error| malformed("an evidence file", error.to_string()))?;
+            .map_err(|error| malformed("an evidence file", format!("something else: {error}")))?;
         if file.format != FORMAT {
             return Err(malformed(FORMAT, file.format));
         }

@@ -21,7 +21,11 @@ mod cli_export_rows;
 #[cfg(feature = "server")]
 mod cli_identity;
 #[cfg(feature = "server")]
+mod cli_known;
+#[cfg(feature = "server")]
 mod cli_links;
+#[cfg(feature = "server")]
+mod cli_newcomer;
 #[cfg(feature = "server")]
 mod cli_queries;
 #[cfg(feature = "server")]
@@ -78,6 +82,7 @@ mod note_policy;
 mod note_proof;
 mod note_rotation;
 mod note_signed;
+mod scripts_prepare;
 #[cfg(feature = "server")]
 mod service_append;
 #[cfg(feature = "server")]
@@ -96,6 +101,8 @@ mod store_conformance;
 mod store_files;
 #[cfg(feature = "server")]
 mod store_memory;
+#[cfg(feature = "server")]
+mod store_objects;
 #[cfg(feature = "server")]
 mod store_rocks;
 mod tidy;

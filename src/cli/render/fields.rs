@@ -96,7 +96,7 @@ fn submitter(envelope: &v1::Envelope) -> String {
     let peer = if envelope.peer.is_empty() {
         String::new()
     } else {
-        format!(" from {}", envelope.peer)
+        format!(", from {}", envelope.peer)
     };
     format!("{} ({how}{peer})", submitter.subject)
 }
