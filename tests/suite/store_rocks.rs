@@ -463,3 +463,67 @@ fn a_store_of_another_version_is_refused_in_plain_words() {
     let (_dir, path) = store_of_families(&all);
     drop(RocksStore::open(&path).unwrap());
 }
+
+/// Where the records of a log begin, of which none is longer than a block.
+fn records(bytes: &[u8]) -> Vec<usize> {
+    let (mut at, mut records) = (0, Vec::new());
+    while at + 7 <= bytes.len() {
+        if at % 32_768 + 7 > 32_768 {
+            at = at.next_multiple_of(32_768);
+            continue;
+        }
+        records.push(at);
+        at += 7 + usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
+    }
+    records
+}
+
+/// The engine reads such a record again and again, and does not come back.
+#[test]
+fn a_record_that_reading_would_never_get_past_is_damage() {
+    let (_dir, path) = store(true);
+    let store = RocksStore::open(&path).unwrap();
+    (0..60).for_each(|n| commit(&store, n));
+    drop(store);
+    let mut tried = 0;
+    for file in [
+        log(&path),
+        files(&path, "")
+            .into_iter()
+            .find(|file| is_manifest(file))
+            .unwrap(),
+    ] {
+        let whole = fs::read(&file).unwrap();
+        let records = records(&whole);
+        assert!(records.len() > 5, "{}", file.display());
+        for at in records {
+            for kind in [5, 6, 7, 8, 11, 131] {
+                let mut bytes = whole.clone();
+                bytes[at + 6] = kind;
+                fs::write(&file, bytes).unwrap();
+                for error in [
+                    RocksStore::open(&path).map(drop).unwrap_err(),
+                    RocksStore::open_read_only(&path).map(drop).unwrap_err(),
+                ] {
+                    assert!(
+                        is_damaged(&error),
+                        "{} {at} {kind}: {error}",
+                        file.display()
+                    );
+                }
+                tried += 1;
+            }
+        }
+        fs::write(&file, whole).unwrap();
+    }
+    assert!(tried > 400, "{tried}");
+    assert_eq!(prefix(&RocksStore::open_read_only(&path).unwrap()), 60);
+}
+
+fn is_manifest(file: &Path) -> bool {
+    file.file_name()
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .starts_with("MANIFEST")
+}

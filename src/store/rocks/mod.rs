@@ -1,6 +1,7 @@
 //! [`RocksStore`]: the store on a local file system, in RocksDB.
 
 mod errors;
+mod records;
 mod settings;
 mod view;
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use rocksdb::{DB, FlushOptions, Snapshot, WriteBatch, WriteOptions};
 
 use self::errors::{from_engine, from_opening, is_store_file};
+use self::records::check_records;
 use self::view::{View, family};
 use super::files::{create_dir_durably, sync_dir};
 use super::{
@@ -78,6 +80,7 @@ impl RocksStore {
     /// or the table of files fails its checksums.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let logs = existing_logs(dir)?;
+        check_records(dir, &logs)?;
         let engine = |error| from_opening(dir, &logs, error);
         let options = settings::database().map_err(engine)?;
         let families = settings::families().map_err(engine)?;
@@ -98,6 +101,7 @@ impl RocksStore {
     /// What the write-ahead log holds is replayed into memory.
     pub fn open_read_only(dir: &Path) -> Result<RocksReader, StoreError> {
         let logs = existing_logs(dir)?;
+        check_records(dir, &logs)?;
         let engine = |error| from_opening(dir, &logs, error);
         let options = settings::database().map_err(engine)?;
         let families = settings::families().map_err(engine)?;
