@@ -1,127 +1,66 @@
 //! `graven blame`: every version of a target, and who made it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::answer::{Answer, Ask, MAX_PAGE_SIZE};
-use super::arguments::{Connection, Global, Output, Pinned};
+use super::arguments::{Global, Output};
 use super::bodies::malformed;
 use super::failure::Failure;
-use super::question::literal;
-use super::render::RowWriter;
-use crate::entry::json::{Row, short_version};
-use crate::entry::v1;
-use crate::index::filter::Filter;
-
-/// Names that are followed back, so that a circle of renames ends.
-const MAX_NAMES: usize = 64;
+use super::inquire::Basis;
+use super::render::{self, write_history};
+use crate::entry::json::Row;
+use crate::inquiry::{History, MAX_CHANGES, MAX_HISTORY_NAMES};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Where a version does not continue the one before, something changed it that nobody recorded: \
-    the gap is said on standard error."
+    after_help = "Where a version does not continue the one before, something changed it that nobody recorded: a row of \
+    its own says so, in every format. It is said only where both versions are known and have nothing in common; where that \
+    cannot be told, a row says why.\n\
+    Ends with 6 if the history is not whole."
 )]
 pub(super) struct Arguments {
     /// The target's name
     target: String,
-    /// As it was when the ledger had so many entries
-    #[arg(long, value_name = "SIZE")]
-    at: Option<u64>,
     /// Do not follow renames to earlier names
     #[arg(long)]
     no_follow: bool,
     #[command(flatten)]
-    pinned: Pinned,
-    #[command(flatten)]
     output: Output,
     #[command(flatten)]
-    connection: Connection,
-}
-
-/// A change of the target: the entry, and the version that it left.
-struct Change {
-    row: Row,
-    before: Option<v1::Version>,
-    after: Option<v1::Version>,
+    basis: Basis,
 }
 
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
-    let mut changes = Vec::new();
-    let mut names = vec![(arguments.target.clone(), u64::MAX)];
-    let mut asked = BTreeSet::new();
-    let mut size = arguments.at;
-    while let Some((name, before)) = names.pop() {
-        if !asked.insert(name.clone()) || asked.len() > MAX_NAMES {
-            continue;
-        }
-        let ask = Ask {
-            filter: versions_of(&name)?,
-            range: 0..before,
-            descending: false,
-            size,
-            prove: true,
-            page_size: MAX_PAGE_SIZE,
-        };
-        let mut answer = Answer::open(&arguments.connection, &arguments.pinned, ask).await?;
-        let mut found = 0;
-        while let Some((header, body)) = answer.next().await? {
-            let row =
-                Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
-            let targets = row.targets().unwrap_or_default();
-            let Some(target) = targets.iter().find(|target| target.uri == name).cloned() else {
-                continue;
-            };
-            if !target.previous_uri.is_empty() && !arguments.no_follow {
-                names.push((target.previous_uri.clone(), row.seq));
-            }
-            changes.push(Change {
-                row,
-                before: target.before,
-                after: target.after,
-            });
-            found += 1;
-        }
-        // Every name is asked about at one size.
-        size = size.or(answer.worth().size);
-        answer.say(global, found);
+    let target = &arguments.target;
+    let mut history = History::new(target, !arguments.no_follow)
+        .map_err(|error| Failure::usage(format!("{target}: {error}")))?;
+    let mut rows = BTreeMap::new();
+    let asked = arguments
+        .basis
+        .ask_seeing(&mut history, |header, body| {
+            let row = Row::new(header, body).map_err(|error| malformed(&error.to_string()))?;
+            rows.insert(row.seq, row);
+            Ok(())
+        })
+        .await?;
+    let mut cut_off = false;
+    if history.is_full() {
+        cut_off = true;
+        global.say(&format!(
+            "cut off after {MAX_CHANGES} changes: --at SIZE for an earlier end"
+        ));
     }
-    changes.sort_by_key(|change| change.row.seq);
-    say_gaps(&changes, global);
-    let mut rows = RowWriter::new(arguments.output.output);
-    for change in changes {
-        rows.write(change.row)?;
+    for name in history.unfollowed() {
+        cut_off = true;
+        let name = render::escape(name);
+        global.say(&format!(
+            "not followed: {name}, there are more than {MAX_HISTORY_NAMES} earlier names"
+        ));
     }
-    rows.finish()?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The entries in which the target has a version.
-fn versions_of(name: &str) -> Result<Filter, Failure> {
-    let name = literal(name);
-    Filter::parse(&format!("target = {name} AND (before:* OR after:*)"))
-        .map_err(|error| Failure::usage(format!("{name}: {error}")))
-}
-
-/// Says where a version is not the one that the change before it left.
-fn say_gaps(changes: &[Change], global: &Global) {
-    for pair in changes.windows(2) {
-        let [earlier, later] = pair else { continue };
-        let (Some(left), Some(found)) = (&earlier.after, &later.before) else {
-            continue;
-        };
-        let same = left.ids.iter().any(|id| found.ids.contains(id))
-            || (left.ids.is_empty() && found.ids.is_empty() && left.state == found.state);
-        if !same {
-            let (from, to) = (&earlier.row, &later.row);
-            global.say(&format!(
-                "changed by unknown between entry {} and entry {}: left {}, found {}",
-                from.seq,
-                to.seq,
-                short_version(left),
-                short_version(found),
-            ));
-        }
-    }
+    let steps = history.into_steps();
+    write_history(arguments.output.output, target, &steps, &rows)?;
+    asked.say(global);
+    Ok(asked.code(cut_off))
 }

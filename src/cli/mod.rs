@@ -14,6 +14,7 @@ mod connect;
 mod count;
 mod coverage;
 mod expand;
+mod explain;
 mod export;
 mod failure;
 mod files;
@@ -21,6 +22,7 @@ mod groups;
 mod heard;
 mod import;
 mod init;
+mod inquire;
 mod keygen;
 mod log;
 mod prove;
@@ -34,6 +36,7 @@ mod summary;
 mod tail;
 mod time;
 mod token;
+mod trace;
 mod verify;
 mod verify_case;
 mod watch;
@@ -83,6 +86,10 @@ enum Command {
     Coverage(coverage::Arguments),
     /// Show every version of a target, and who made it
     Blame(blame::Arguments),
+    /// Show what something was made from, and what was made from it
+    Trace(trace::Arguments),
+    /// Show what could have reached a run, and who did it
+    Explain(explain::Arguments),
     /// Follow entries as they are sealed
     Tail(tail::Arguments),
     /// Follow the entries that match a filter as they are sealed
@@ -129,6 +136,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Queries(arguments) => queries::run(&arguments),
         Command::Coverage(arguments) => in_runtime(coverage::run(&arguments, &global)),
         Command::Blame(arguments) => in_runtime(blame::run(&arguments, &global)),
+        Command::Trace(arguments) => in_runtime(trace::run(&arguments, &global)),
+        Command::Explain(arguments) => in_runtime(explain::run(&arguments, &global)),
         Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
         Command::Watch(arguments) => in_runtime(watch::run(&arguments, &global)),
         Command::Prove(arguments) => in_runtime(prove::run(&arguments, &global)),

@@ -206,8 +206,3 @@ fn quoted(text: &str, escaped: &[char]) -> String {
     quoted.push('"');
     quoted
 }
-
-/// A text as a filter has to spell it that means just this.
-pub(super) fn literal(text: &str) -> String {
-    quoted(text, &['\\', '"', '*'])
-}

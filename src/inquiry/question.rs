@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use crate::entry::json::time;
 use crate::index::Facts;
 use crate::index::filter::{Filter, FilterError};
 
@@ -39,6 +40,15 @@ pub trait Inquiry {
 
 /// A text as a filter has to spell it that means just this.
 pub fn literal(text: &str) -> String {
+    quoted(text, "")
+}
+
+/// What begins with a text, as a filter has to spell it.
+pub(super) fn beginning(text: &str) -> String {
+    quoted(text, "*")
+}
+
+fn quoted(text: &str, behind: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 3);
     quoted.push('"');
     for character in text.chars() {
@@ -47,6 +57,7 @@ pub fn literal(text: &str) -> String {
         }
         quoted.push(character);
     }
+    quoted.push_str(behind);
     quoted.push('"');
     quoted
 }
@@ -54,4 +65,14 @@ pub fn literal(text: &str) -> String {
 /// Comparisons of which one must hold.
 pub(super) fn any(comparisons: &[String]) -> String {
     format!("({})", comparisons.join(" OR "))
+}
+
+/// What happened from one time to another, both included, in nanoseconds since 1970. What does not say when it happened
+/// counts by when it was recorded.
+pub(super) fn within(from: i64, to: i64) -> String {
+    let time = |time: i64| time::write(time).unwrap_or_else(|| "1970-01-01".to_owned());
+    let (from, to) = (time(from), time(to));
+    format!(
+        "((occurred_at >= {from} AND occurred_at <= {to}) OR (NOT occurred_at:* AND recorded_at >= {from} AND recorded_at <= {to}))"
+    )
 }

@@ -219,20 +219,63 @@ fn blame_says_where_a_version_is_missing() {
     let server = Server::dev();
     let change = |before: &str, after: &str| {
         format!(
-            r#"{{"action":"file.update","source":"agent:one","target":{{"uri":"fs://nfs-1/a.py","before":"s3-version:{before}","after":"s3-version:{after}"}}}}"#
+            r#"{{"action":"file.update","actor":"oidc:corp/alice","source":"agent:one","target":{{"uri":"fs://nfs-1/a.py","before":{before},"after":{after}}},"reason":"because","ticket":"T-1"}}"#
         )
     };
     let events = [
-        change("one", "two"),
-        change("two", "three"),
-        change("four", "five"),
+        change(r#""one""#, r#""two""#),
+        change(r#""two""#, r#""three""#),
+        change(r#""four""#, r#""pending""#),
+        change(r#""six""#, r#""seven""#),
+        change(
+            r#""two""#,
+            r#"["eight","sha256:abababababababababababababababababababababababababababababababab"]"#,
+        ),
+        change(
+            r#"["nine","sha256:abababababababababababababababababababababababababababababababab"]"#,
+            r#""ten""#,
+        ),
     ];
     server.prints(&["append"], &events.join("\n"));
-    let blamed = server.run(&["blame", "fs://nfs-1/a.py"], "");
-    let said = stderr(&blamed);
-    assert!(
-        said.contains("changed by unknown between entry 1 and entry 2: left s3-version:three, found s3-version:four"),
-        "{said}"
+    let table = server.prints(&["blame", "fs://nfs-1/a.py"], "");
+    for words in [
+        "entry 1 and entry 2",
+        "three → four",
+        "back to what entry 0 left",
+        "because",
+        "the version was",
+    ] {
+        assert!(table.contains(words), "no {words} in\n{table}");
+    }
+    assert_eq!(
+        table.matches("changed by unknown between").count(),
+        2,
+        "{table}"
     );
-    assert_eq!(said.matches("unknown").count(), 1, "{said}");
+    let printed = rows(&server.prints(&["blame", "fs://nfs-1/a.py", "-o", "jsonl"], ""));
+    let kinds: Vec<&str> = printed
+        .iter()
+        .map(|row| row["kind"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "event", "event", "gap", "event", "unsure", "event", "gap", "event", "event",
+    ];
+    assert_eq!(kinds, expected);
+    assert_eq!(printed[2]["left"][0], "three");
+    assert_eq!(printed[2]["found"][0], "four");
+    assert_eq!(
+        (&printed[2]["from_seq"], &printed[2]["to_seq"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(printed[6]["put_back_seq"], 0);
+    let csv = server.prints(&["blame", "fs://nfs-1/a.py", "-o", "csv"], "");
+    let records: Vec<&str> = csv.lines().collect();
+    let width = |record: &str| record.matches(',').count();
+    assert!(
+        records
+            .iter()
+            .all(|record| width(record) == width(records[0])),
+        "{csv}"
+    );
+    assert!(records[3].starts_with("gap,"), "{csv}");
 }

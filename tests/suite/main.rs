@@ -15,6 +15,8 @@ mod cli_count;
 #[cfg(feature = "server")]
 mod cli_coverage;
 #[cfg(feature = "server")]
+mod cli_explain;
+#[cfg(feature = "server")]
 mod cli_export;
 #[cfg(feature = "server")]
 mod cli_export_rows;
@@ -33,6 +35,8 @@ mod cli_query;
 #[cfg(feature = "server")]
 mod cli_support;
 #[cfg(feature = "server")]
+mod cli_trace;
+#[cfg(feature = "server")]
 mod collect_git;
 mod entry_canonical;
 mod entry_json;
@@ -48,7 +52,9 @@ mod index_filter;
 mod index_segment;
 mod index_terms;
 mod inquiry_coverage;
+mod inquiry_lineage;
 mod inquiry_links;
+mod inquiry_support;
 #[cfg(feature = "server")]
 mod ledger_child;
 #[cfg(feature = "server")]

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{csv, json};
+use crate::entry::json::time;
+use crate::inquiry::Act;
 
 /// A format for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,4 +48,78 @@ pub(crate) fn write_records<R: Record>(
         }
     }
     out.flush()
+}
+
+/// An act as every object shows it.
+#[derive(Debug, Serialize)]
+pub(crate) struct ActRecord<'a> {
+    pub(crate) seq: u64,
+    pub(crate) occurred_at: Option<String>,
+    pub(crate) recorded_at: Option<String>,
+    /// Null when it was not said or is withheld.
+    pub(crate) actor: Option<&'a str>,
+    pub(crate) submitter: &'a str,
+    pub(crate) action: &'a str,
+    pub(crate) outcome: Option<&'static str>,
+    pub(crate) foreign: bool,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) host: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) session: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) reason: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(crate) ticket: &'a str,
+}
+
+/// The columns of an act in a CSV file.
+pub(crate) const ACT_COLUMNS: [&str; 9] = [
+    "seq",
+    "occurred_at",
+    "recorded_at",
+    "actor",
+    "submitter",
+    "action",
+    "outcome",
+    "foreign",
+    "reason",
+];
+
+impl<'a> ActRecord<'a> {
+    pub(crate) fn new(act: &'a Act) -> Self {
+        Self {
+            seq: act.seq,
+            occurred_at: act.occurred_at.and_then(time::write),
+            recorded_at: time::write(act.recorded_at),
+            actor: act.actor.said(),
+            submitter: &act.submitter,
+            action: &act.action,
+            outcome: act.outcome,
+            foreign: act.foreign,
+            host: &act.host,
+            session: &act.session,
+            reason: &act.reason,
+            ticket: &act.ticket,
+        }
+    }
+
+    pub(crate) fn cells(&self) -> [String; 9] {
+        [
+            self.seq.to_string(),
+            self.occurred_at.clone().unwrap_or_default(),
+            self.recorded_at.clone().unwrap_or_default(),
+            self.actor.unwrap_or_default().to_owned(),
+            self.submitter.to_owned(),
+            self.action.to_owned(),
+            self.outcome.unwrap_or_default().to_owned(),
+            self.foreign.to_string(),
+            self.reason.to_owned(),
+        ]
+    }
+}
+
+/// When an act happened as claimed, or else when it was recorded, to the second.
+pub(crate) fn when(act: &Act) -> String {
+    let time = time::write(act.when()).unwrap_or_default();
+    super::table::to_second(&time)
 }

@@ -11,9 +11,9 @@ pub(crate) const ASSURANCE: [&str; 5] = [
     "attested",
 ];
 pub(crate) const OUTCOME: [&str; 4] = [UNSPECIFIED, "success", "failure", "denied"];
-pub(super) const VERSION_STATE: [&str; 5] =
+pub(crate) const VERSION_STATE: [&str; 5] =
     [UNSPECIFIED, "absent", "pending", "too_large", "unavailable"];
-pub(super) const EVIDENCE: [&str; 4] = [UNSPECIFIED, "observed", "declared", "inferred"];
+pub(crate) const EVIDENCE: [&str; 4] = [UNSPECIFIED, "observed", "declared", "inferred"];
 pub(crate) const AUTHENTICATION: [&str; 6] = [
     UNSPECIFIED,
     "none",

@@ -1,0 +1,55 @@
+//! `graven explain`: what could have reached a run.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::arguments::{Global, Output};
+use super::failure::Failure;
+use super::inquire::Basis;
+use super::render::{self, write_reasons};
+use crate::inquiry::{Reach, Whose};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Foreign are acts of names that did not act in the run and do not own it. Two names of one person are two \
+    names here: they are never joined by likeness.\n\
+    Ends with 6 if something was cut off or cannot be told."
+)]
+pub(super) struct Arguments {
+    /// The run
+    run: String,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    basis: Basis,
+}
+
+pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
+    let id = &arguments.run;
+    let mut reach = Reach::new(id).map_err(|error| Failure::usage(format!("{id}: {error}")))?;
+    let asked = arguments.basis.ask(&mut reach).await?;
+    let run = reach.run().clone();
+    let cuts = reach.cuts().to_vec();
+    let reasons = reach.into_reasons();
+    write_reasons(arguments.output.output, &run, &reasons)?;
+    if !run.found() {
+        global.say(&format!("no entry names the run {}", render::escape(id)));
+    }
+    for cut in &cuts {
+        global.say(cut);
+    }
+    if run.full {
+        global.say("the run has more inputs than are kept");
+    }
+    let foreign = reasons
+        .iter()
+        .filter(|reason| reason.whose == Whose::Foreign);
+    global.say(&format!(
+        "{} acts could have reached the run, {} of others",
+        reasons.len(),
+        foreign.count()
+    ));
+    asked.say(global);
+    Ok(asked.code(!cuts.is_empty() || run.full))
+}

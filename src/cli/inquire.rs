@@ -1,0 +1,135 @@
+//! Asks an inquiry's questions, each with the proof that its answer is complete, all at one size of the ledger.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::answer::{Ask, Asker, MAX_PAGE_SIZE};
+use super::arguments::{Connection, Global, Pinned};
+use super::bodies::malformed;
+use super::failure::Failure;
+use crate::entry::Header;
+use crate::entry::body::Body;
+use crate::index::Facts;
+use crate::inquiry::Inquiry;
+
+/// Some entries could not be judged.
+const PARTIAL: u8 = 6;
+
+/// Whom to ask, and at which size.
+#[derive(Debug, Args)]
+pub(super) struct Basis {
+    /// As it was when the ledger had so many entries
+    #[arg(long, value_name = "SIZE")]
+    at: Option<u64>,
+    #[command(flatten)]
+    pinned: Pinned,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What the answers to all questions are worth together.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// The tree size at which all were answered.
+    pub(super) size: u64,
+    questions: u64,
+    entries: u64,
+    /// The last seal relied on, and the seq behind the last entry that its index covers.
+    seal: Option<(u64, u64)>,
+    unknown: BTreeSet<u64>,
+    pinned: bool,
+}
+
+impl Basis {
+    /// Asks until there is nothing left to ask.
+    pub(super) async fn ask(&self, inquiry: &mut impl Inquiry) -> Result<Asked, Failure> {
+        self.ask_seeing(inquiry, |_, _| Ok(())).await
+    }
+
+    /// The same, and shows every entry that was taken.
+    pub(super) async fn ask_seeing(
+        &self,
+        inquiry: &mut impl Inquiry,
+        mut see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
+    ) -> Result<Asked, Failure> {
+        let asker = Asker::connect(&self.connection, &self.pinned).await?;
+        let mut asked = Asked {
+            pinned: asker.is_pinned(),
+            ..Asked::default()
+        };
+        let mut size = self.at;
+        while let Some(question) = inquiry.next() {
+            let mut answer = asker.ask(Ask {
+                filter: question.filter,
+                range: question.range,
+                descending: question.descending,
+                size,
+                prove: true,
+                page_size: MAX_PAGE_SIZE,
+            });
+            while let Some((header, body)) = answer.next().await? {
+                let facts =
+                    Facts::new(&header, &body).map_err(|error| malformed(&error.to_string()))?;
+                see(&header, &body)?;
+                asked.entries += 1;
+                if inquiry.take(&facts) == ControlFlow::Break(()) {
+                    break;
+                }
+            }
+            let worth = answer.worth();
+            // Every question is asked at one size.
+            size = size.or(worth.size);
+            asked.size = worth.size.unwrap_or(asked.size);
+            asked.seal = worth.seal.or(asked.seal);
+            asked.unknown.extend(&worth.unknown);
+            asked.questions += 1;
+        }
+        Ok(asked)
+    }
+}
+
+impl Asked {
+    /// Says on standard error what the answers are worth.
+    pub(super) fn say(&self, global: &Global) {
+        let count = |number: u64, one: &str, many: &str| match number {
+            1 => format!("1 {one}"),
+            number => format!("{number} {many}"),
+        };
+        let entries = count(self.entries, "entry", "entries");
+        let questions = count(self.questions, "question", "questions");
+        let size = self.size;
+        let how = match self.seal {
+            Some((seal, covered)) if covered >= size => format!("sealed by entry {seal}"),
+            Some((seal, covered)) => {
+                let rest = size.saturating_sub(covered);
+                format!("sealed by entry {seal}, {rest} checked one by one")
+            }
+            None => "every entry checked".to_owned(),
+        };
+        global.say(&format!(
+            "{entries} in answer to {questions}: complete to checkpoint {size} ({how})"
+        ));
+        if !self.pinned {
+            global.say("under the key that the server itself gave: pin the right one with --key");
+        }
+        if !self.unknown.is_empty() {
+            let seqs: Vec<String> = self.unknown.iter().map(u64::to_string).collect();
+            global.say(&format!(
+                "cannot be told, since parts are withheld or erased: {}",
+                seqs.join(", ")
+            ));
+        }
+    }
+
+    /// The exit code of a command that did what was asked as far as could be.
+    pub(super) fn code(&self, cut_off: bool) -> ExitCode {
+        if self.unknown.is_empty() && !cut_off {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(PARTIAL)
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What could have reached a run.
+
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use serde::Serialize;
+
+use super::escape::escape;
+use super::history::{arrow, ids};
+use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
+use super::table::DEFAULT_WIDTH;
+use crate::cli::arguments::Format;
+use crate::inquiry::{Reason, ReasonKind, RunRecord, Whose};
+
+/// Writes the reasons; a table begins with what was recorded of the run itself.
+pub(crate) fn write_reasons(format: Format, run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
+    let machine = match format {
+        Format::Table => return write_table(run, reasons),
+        Format::Jsonl => Machine::Jsonl,
+        Format::Json => Machine::Json,
+        Format::Csv => Machine::Csv,
+    };
+    let records: Vec<ReasonRecord<'_>> = reasons.iter().map(ReasonRecord::new).collect();
+    let mut columns = vec!["kind", "whose"];
+    columns.extend(ACT_COLUMNS);
+    columns.extend(["target", "owner", "before", "after", "why"]);
+    write_records(machine, &columns, &records)
+}
+
+fn write_table(run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for line in about(run) {
+        writeln!(out, "{line}")?;
+    }
+    let sections = [
+        (Whose::Foreign, "By others"),
+        (Whose::Unknown, "By unknown"),
+        (Whose::Own, "By its own"),
+    ];
+    for (whose, heading) in sections {
+        let of_section: Vec<&Reason> = reasons
+            .iter()
+            .filter(|reason| reason.whose == whose)
+            .collect();
+        if of_section.is_empty() {
+            continue;
+        }
+        writeln!(out, "\n{heading}\n{}", table(&of_section).trim_fmt())?;
+    }
+    out.flush()
+}
+
+/// What was recorded of the run, in a few lines.
+fn about(run: &RunRecord) -> Vec<String> {
+    let list = |names: &mut dyn Iterator<Item = &String>| {
+        let names: Vec<_> = names.map(|name| escape(name)).collect();
+        names.join(", ")
+    };
+    let mut lines = vec![format!("run {}", escape(&run.id))];
+    let gpus = run.gpus.map(|gpus| gpus.to_string()).unwrap_or_default();
+    let time = |act: &Option<crate::inquiry::Act>| act.as_ref().map(when).unwrap_or_default();
+    let facts = [
+        ("job", escape(&run.job).into_owned()),
+        ("gpus", gpus),
+        ("accounts", list(&mut run.accounts.iter())),
+        ("jobs", list(&mut run.jobs.iter())),
+        ("first seen", time(&run.first)),
+        ("last seen", time(&run.last)),
+    ];
+    let said = facts.iter().filter(|(_, value)| !value.is_empty());
+    lines.extend(said.map(|(name, value)| format!("  {name:10}  {value}")));
+    lines
+}
+
+fn table(reasons: &[&Reason]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_width(DEFAULT_WIDTH);
+    }
+    table.set_header(["SEQ", "WHEN", "WHO", "WHAT", "WHY LISTED"]);
+    for column in [0, 1] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    for reason in reasons {
+        let change = &reason.change;
+        let act = &change.act;
+        let mut what = vec![
+            escape(&act.action).into_owned(),
+            escape(&change.name).into_owned(),
+        ];
+        if change.before.is_some() || change.after.is_some() {
+            what.push(arrow(change.before.as_ref(), change.after.as_ref()));
+        }
+        let foreign = match change.owner.as_str() {
+            owner if act.foreign => format!("\n(of {})", escape(owner)),
+            _ => String::new(),
+        };
+        let mut why = format!("{}: {}", reason.kind.word(), escape(&reason.why));
+        if !act.reason.is_empty() && reason.kind != ReasonKind::Unrecorded {
+            why = format!("{why}\nsaid why: {}", escape(&act.reason));
+        }
+        table.add_row([
+            act.seq.to_string(),
+            when(act),
+            format!("{}{foreign}", escape(act.actor.text())),
+            what.join("\n"),
+            why,
+        ]);
+    }
+    table
+}
+
+#[derive(Serialize)]
+struct ReasonRecord<'a> {
+    kind: &'static str,
+    whose: &'static str,
+    #[serde(flatten)]
+    act: ActRecord<'a>,
+    target: &'a str,
+    owner: &'a str,
+    before: Option<Vec<&'a str>>,
+    after: Option<Vec<&'a str>>,
+    why: &'a str,
+}
+
+impl<'a> ReasonRecord<'a> {
+    fn new(reason: &'a Reason) -> Self {
+        let change = &reason.change;
+        Self {
+            kind: reason.kind.word(),
+            whose: reason.whose.word(),
+            act: ActRecord::new(&change.act),
+            target: &change.name,
+            owner: &change.owner,
+            before: change.before.as_ref().map(ids),
+            after: change.after.as_ref().map(ids),
+            why: &reason.why,
+        }
+    }
+}
+
+impl Record for ReasonRecord<'_> {
+    fn cells(&self) -> Vec<String> {
+        let joined = |ids: &Option<Vec<&str>>| ids.clone().unwrap_or_default().join(" ");
+        let mut cells = vec![self.kind.to_owned(), self.whose.to_owned()];
+        cells.extend(self.act.cells());
+        cells.extend([
+            self.target.to_owned(),
+            self.owner.to_owned(),
+            joined(&self.before),
+            joined(&self.after),
+            self.why.to_owned(),
+        ]);
+        cells
+    }
+}
