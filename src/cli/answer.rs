@@ -127,15 +127,6 @@ impl Asker {
 }
 
 impl Answer {
-    /// Connects, and asks nothing yet.
-    pub(super) async fn open(
-        connection: &Connection,
-        pinned: &Pinned,
-        ask: Ask,
-    ) -> Result<Self, Failure> {
-        Ok(Asker::connect(connection, pinned).await?.ask(ask))
-    }
-
     /// The next match, if there is one.
     pub(super) async fn next(&mut self) -> Result<Option<(Header, Body)>, Failure> {
         while self.ready.is_empty() && !self.is_answered() {

@@ -53,42 +53,53 @@ impl Basis {
     pub(super) async fn ask_seeing(
         &self,
         inquiry: &mut impl Inquiry,
-        mut see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
+        see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
     ) -> Result<Asked, Failure> {
-        let asker = Asker::connect(&self.connection, &self.pinned).await?;
-        let mut asked = Asked {
-            pinned: asker.is_pinned(),
-            ..Asked::default()
-        };
-        let mut size = self.at;
-        while let Some(question) = inquiry.next() {
-            let mut answer = asker.ask(Ask {
-                filter: question.filter,
-                range: question.range,
-                descending: question.descending,
-                size,
-                prove: true,
-                page_size: MAX_PAGE_SIZE,
-            });
-            while let Some((header, body)) = answer.next().await? {
-                let facts =
-                    Facts::new(&header, &body).map_err(|error| malformed(&error.to_string()))?;
-                see(&header, &body)?;
-                asked.entries += 1;
-                if inquiry.take(&facts) == ControlFlow::Break(()) {
-                    break;
-                }
-            }
-            let worth = answer.worth();
-            // Every question is asked at one size.
-            size = size.or(worth.size);
-            asked.size = worth.size.unwrap_or(asked.size);
-            asked.seal = worth.seal.or(asked.seal);
-            asked.unknown.extend(&worth.unknown);
-            asked.questions += 1;
-        }
-        Ok(asked)
+        ask_at(&self.connection, &self.pinned, self.at, inquiry, see).await
     }
+}
+
+/// Asks until there is nothing left to ask, at one size, and shows every entry that was taken.
+pub(super) async fn ask_at(
+    connection: &Connection,
+    pinned: &Pinned,
+    size: Option<u64>,
+    inquiry: &mut impl Inquiry,
+    mut see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
+) -> Result<Asked, Failure> {
+    let asker = Asker::connect(connection, pinned).await?;
+    let mut asked = Asked {
+        pinned: asker.is_pinned(),
+        ..Asked::default()
+    };
+    let mut size = size;
+    while let Some(question) = inquiry.next() {
+        let mut answer = asker.ask(Ask {
+            filter: question.filter,
+            range: question.range,
+            descending: question.descending,
+            size,
+            prove: true,
+            page_size: MAX_PAGE_SIZE,
+        });
+        while let Some((header, body)) = answer.next().await? {
+            let facts =
+                Facts::new(&header, &body).map_err(|error| malformed(&error.to_string()))?;
+            see(&header, &body)?;
+            asked.entries += 1;
+            if inquiry.take(&facts) == ControlFlow::Break(()) {
+                break;
+            }
+        }
+        let worth = answer.worth();
+        // Every question is asked at one size.
+        size = size.or(worth.size);
+        asked.size = worth.size.unwrap_or(asked.size);
+        asked.seal = worth.seal.or(asked.seal);
+        asked.unknown.extend(&worth.unknown);
+        asked.questions += 1;
+    }
+    Ok(asked)
 }
 
 impl Asked {

@@ -15,6 +15,7 @@ use super::heard;
 use super::queries::QueriesFile;
 use super::question::Question;
 use super::render::RowWriter;
+use super::state::{self, AsOf};
 use super::summary::Summary;
 use crate::entry::json::Row;
 use crate::index::Plan;
@@ -61,6 +62,14 @@ pub(super) struct Arguments {
     /// No summary below a table
     #[arg(short = 'N', long)]
     no_summary: bool,
+    /// Instead of entries, the newest version of every target at this time
+    #[arg(
+        long,
+        value_name = "TIME",
+        allow_hyphen_values = true,
+        conflicts_with_all = ["limit", "first", "last", "count", "group_by", "no_proof", "explain", "exit_code"]
+    )]
+    as_of: Option<String>,
     /// Take the server's word that nothing is missing
     #[arg(long)]
     pub(super) no_proof: bool,
@@ -117,7 +126,25 @@ impl Arguments {
     }
 }
 
+/// Shows the state at a time.
+async fn as_of(arguments: &Arguments, time: &str, global: &Global) -> Result<ExitCode, Failure> {
+    let (targets, basis) = arguments.question.targets()?;
+    let asked = AsOf {
+        time,
+        targets,
+        basis,
+        size: arguments.question.at,
+        pinned: &arguments.pinned,
+        connection: &arguments.connection,
+        output: &arguments.output,
+    };
+    state::run(&asked, global).await
+}
+
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
+    if let Some(time) = &arguments.as_of {
+        return as_of(arguments, time, global).await;
+    }
     // What is kept has to be a question.
     let filter = arguments.question.filter()?;
     if let Some(name) = &arguments.save {

@@ -13,6 +13,7 @@ mod config;
 mod connect;
 mod count;
 mod coverage;
+mod diff;
 mod expand;
 mod explain;
 mod export;
@@ -31,6 +32,7 @@ mod question;
 mod render;
 mod serve;
 mod show;
+mod state;
 mod submit;
 mod summary;
 mod tail;
@@ -88,6 +90,8 @@ enum Command {
     Blame(blame::Arguments),
     /// Show what something was made from, and what was made from it
     Trace(trace::Arguments),
+    /// Show what differs under two runs, and who changed it
+    Diff(diff::Arguments),
     /// Show what could have reached a run, and who did it
     Explain(explain::Arguments),
     /// Follow entries as they are sealed
@@ -137,6 +141,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Coverage(arguments) => in_runtime(coverage::run(&arguments, &global)),
         Command::Blame(arguments) => in_runtime(blame::run(&arguments, &global)),
         Command::Trace(arguments) => in_runtime(trace::run(&arguments, &global)),
+        Command::Diff(arguments) => in_runtime(diff::run(&arguments, &global)),
         Command::Explain(arguments) => in_runtime(explain::run(&arguments, &global)),
         Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
         Command::Watch(arguments) => in_runtime(watch::run(&arguments, &global)),

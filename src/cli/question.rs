@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::failure::Failure;
 use super::time;
 use crate::index::filter::Filter;
+use crate::inquiry::TimeBasis;
 
 /// Flags of a question about entries.
 #[derive(Debug, Args)]
@@ -81,6 +82,45 @@ pub(super) enum By {
 }
 
 impl Question {
+    /// The names of targets that are asked about, and which time counts; refused when anything else is asked for.
+    pub(super) fn targets(&self) -> Result<(&[String], TimeBasis), Failure> {
+        let Fields {
+            actor,
+            action,
+            target,
+            digest,
+            run,
+            source,
+            outcome,
+        } = &self.which.fields;
+        let others = [
+            actor,
+            action,
+            digest,
+            run,
+            source,
+            outcome,
+            &self.which.filter,
+        ];
+        let ranged = self.from > 0 || self.to.is_some() || self.since.is_some();
+        let ranged = ranged || self.until.is_some() || self.reverse;
+        if ranged || others.iter().any(|values| !values.is_empty()) {
+            return Err(Failure::usage(
+                "--as-of shows the state of targets: choose them with --target alone",
+            ));
+        }
+        if target.iter().any(|name| name.starts_with('!')) {
+            return Err(Failure::usage(
+                "--as-of takes no --target with a ! in front",
+            ));
+        }
+        let basis = match self.by {
+            By::Recorded => TimeBasis::Recorded,
+            By::Occurred => TimeBasis::Occurred,
+        };
+        Ok((target, basis))
+    }
+
     /// The seqs asked about.
     pub(super) fn range(&self) -> Result<Range<u64>, Failure> {
         let end = self.to.map_or(u64::MAX, |last| last.saturating_add(1));

@@ -40,6 +40,8 @@ pub(super) fn version_acts() -> String {
 #[derive(Debug)]
 pub struct History {
     follow: bool,
+    /// The most changes.
+    most: usize,
     /// Names still to ask about, each with the seq before which it was this target's.
     names: Vec<(String, u64)>,
     asked: BTreeSet<(String, u64)>,
@@ -118,6 +120,7 @@ impl History {
         question(&name)?;
         Ok(Self {
             follow,
+            most: MAX_CHANGES,
             names: vec![name],
             asked: BTreeSet::new(),
             current: None,
@@ -125,6 +128,13 @@ impl History {
             full: false,
             unfollowed: Vec::new(),
         })
+    }
+
+    /// Keeps at most so many changes; at most [`MAX_CHANGES`].
+    #[must_use]
+    pub fn with_most(self, most: usize) -> Self {
+        let most = most.min(MAX_CHANGES);
+        Self { most, ..self }
     }
 
     /// There are more changes than are kept; the last of them are missing.
@@ -139,8 +149,9 @@ impl History {
 
     /// The changes in the order of the ledger, with the gaps between them.
     ///
-    /// Records can come late, and clocks differ. So a gap is claimed only where neither the order of the ledger nor that of
-    /// time puts the version that was found behind an act that left it.
+    /// Records can come late, and clocks differ. So of the order of the ledger and that of time the one counts in which more
+    /// versions continue the one before, and where they are equal that of time; and a gap is claimed only where in the
+    /// other order, too, no act before left the version that was found.
     pub fn into_steps(self) -> Vec<Step> {
         let changes: Vec<&Change> = self.changes.values().collect();
         let mut in_time = changes.clone();
@@ -148,15 +159,21 @@ impl History {
         let by_seq = predecessors(&changes);
         let by_time = predecessors(&in_time);
         let leavers = leavers(&in_time);
+        // The order of a git history is that of its commits, whatever their authors' clocks said.
+        let in_ledgers = changes.iter().any(|change| is_git(change))
+            || breaks(&changes, &by_seq) < breaks(&changes, &by_time);
+        let (base, other) = if in_ledgers {
+            (&by_seq, &by_time)
+        } else {
+            (&by_time, &by_seq)
+        };
         let mut steps = Vec::with_capacity(changes.len());
         for change in &changes {
             let key = (change.act.seq, change.name.as_str());
-            let recorded = by_seq.get(&key).copied();
-            let happened = by_time.get(&key).copied();
-            // The order of a git history is that of its commits, whatever their authors' clocks said.
-            let earlier = if is_git(change) { recorded } else { happened };
-            if let Some(earlier) = earlier
-                && recorded.is_none_or(|recorded| !continues(recorded, change))
+            if let Some(earlier) = base.get(&key)
+                && other
+                    .get(&key)
+                    .is_none_or(|earlier| !continues(earlier, change))
             {
                 steps.extend(between(earlier, change, &leavers));
             }
@@ -166,7 +183,7 @@ impl History {
     }
 
     fn add(&mut self, change: Change, index: usize) {
-        if self.changes.len() >= MAX_CHANGES {
+        if self.changes.len() >= self.most {
             self.full = true;
         } else {
             self.changes.insert((change.act.seq, index), change);
@@ -174,8 +191,20 @@ impl History {
     }
 }
 
-/// For each change, by entry and name, the change before it of the same target, when the changes come in this order.
-fn predecessors<'a>(changes: &[&'a Change]) -> BTreeMap<(u64, &'a str), &'a Change> {
+/// For each change, by entry and name, the change before it of the same target.
+type Predecessors<'a> = BTreeMap<(u64, &'a str), &'a Change>;
+
+/// How many changes found another version than the one before them left.
+fn breaks(changes: &[&Change], predecessors: &Predecessors<'_>) -> usize {
+    let breaks = |change: &&&Change| {
+        let earlier = predecessors.get(&(change.act.seq, change.name.as_str()));
+        earlier.is_some_and(|earlier| !continues(earlier, change))
+    };
+    changes.iter().filter(breaks).count()
+}
+
+/// The predecessors when the changes come in this order.
+fn predecessors<'a>(changes: &[&'a Change]) -> Predecessors<'a> {
     let mut found = BTreeMap::new();
     let mut last: BTreeMap<&str, &Change> = BTreeMap::new();
     for change in changes {
@@ -267,7 +296,7 @@ fn is_git(change: &Change) -> bool {
     change.name.starts_with("git://")
 }
 
-fn is_copy(act: &Act) -> bool {
+pub(super) fn is_copy(act: &Act) -> bool {
     act.action.rsplit('.').next() == Some("copy")
 }
 

@@ -5,6 +5,8 @@
 //! - [`Lineage`]: what a run, a target or a content was made from, and what was made from it
 //! - [`Links`]: which names meant the same, and when; with [`Expander`], filters that ask for all of them
 //! - [`Reach`]: what could have reached a run
+//! - [`RunDiff`]: what differs under two runs, and who changed it between them
+//! - [`State`]: the newest version of every target at a time
 //!
 //! Each is a state machine that asks nobody by itself. Whoever drives it takes the next [`Question`], gives it the entries
 //! that match, and begins again, until there is nothing left to ask. So the command line answers the questions with proofs
@@ -21,6 +23,8 @@ mod links;
 mod question;
 mod reach;
 mod run;
+mod run_diff;
+mod state;
 mod times;
 mod version;
 
@@ -38,5 +42,7 @@ pub use links::{Alias, Expander, Expansion, Link, Links, MAX_LINKS, MAX_NAMES, N
 pub use question::{Inquiry, Question, literal};
 pub use reach::{Reach, Reason, ReasonKind, Whose};
 pub use run::{Input, RunRecord};
+pub use run_diff::{Aspect, Difference, Had, RunDiff, Shared};
+pub use state::{MAX_TARGETS, State, TimeBasis};
 pub use times::{Span, Times};
 pub use version::{Continuity, continuity, state};

@@ -159,6 +159,12 @@ impl Reach {
 
     /// The reasons: what is foreign first, then by kind, the newest first.
     pub fn into_reasons(mut self) -> Vec<Reason> {
+        // By now all accounts of the run are known.
+        let mut reasons = std::mem::take(&mut self.reasons);
+        for reason in &mut reasons {
+            reason.whose = self.whose(&reason.change.act);
+        }
+        self.reasons = reasons;
         self.reasons.sort_by_key(|reason| {
             let act = &reason.change.act;
             let newest = std::cmp::Reverse((act.when(), act.seq));
@@ -406,6 +412,15 @@ impl Reach {
             return;
         }
         let act = Act::new(facts);
+        // What it did is said better elsewhere.
+        if self
+            .listed
+            .range((act.seq, ReasonKind::Kill)..=(act.seq, ReasonKind::Parent))
+            .next()
+            .is_some()
+        {
+            return;
+        }
         let Some(target) = facts.what.targets.first() else {
             return;
         };

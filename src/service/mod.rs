@@ -9,6 +9,7 @@ pub mod client;
 mod closing;
 mod count;
 pub mod identity;
+mod inquiry;
 mod limits;
 mod query;
 mod read;

@@ -10,7 +10,7 @@ use super::identity::Caller;
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
-use super::{append, count, query, read, watch};
+use super::{append, count, inquiry, query, read, watch};
 use crate::entry::v1;
 use crate::ledger::Ledger;
 
@@ -66,6 +66,22 @@ impl QueryService for Query {
         let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
         let entries = watch::matches(ledger, &request.into_inner(), closing)?;
         Ok(Response::new(entries))
+    }
+
+    async fn get_history(
+        &self,
+        request: Request<v1::GetHistoryRequest>,
+    ) -> Result<Response<v1::GetHistoryResponse>, Status> {
+        caller(&request)?;
+        inquiry::history(&self.ledger, request.into_inner()).await
+    }
+
+    async fn get_lineage(
+        &self,
+        request: Request<v1::GetLineageRequest>,
+    ) -> Result<Response<v1::GetLineageResponse>, Status> {
+        caller(&request)?;
+        inquiry::lineage(&self.ledger, request.into_inner()).await
     }
 }
 

@@ -59,8 +59,11 @@ fn rows_carry_what_the_tree_says() {
     assert_eq!(read["to"]["run"], "41");
     assert_eq!(read["to"]["gpus"], 256);
     assert_eq!(read["actor"], "slurm:a100/alice");
-    let is_image =
-        |row: &&Value| row["from"]["target"] == "oci://registry.example.com/ml/train:stable";
+    let is_image = |row: &&Value| {
+        row["from"]["target"] == "oci://registry.example.com/ml/train:stable"
+            && row["relation"] == "used"
+            && row["seq"] == 4
+    };
     let inferred = rows.iter().find(is_image).unwrap();
     assert_eq!(inferred["evidence"], "inferred");
     assert_eq!(inferred["version_from_seq"], 1);

@@ -9,11 +9,15 @@
 )]
 
 #[cfg(feature = "server")]
+mod cli_as_of;
+#[cfg(feature = "server")]
 mod cli_commands;
 #[cfg(feature = "server")]
 mod cli_count;
 #[cfg(feature = "server")]
 mod cli_coverage;
+#[cfg(feature = "server")]
+mod cli_diff;
 #[cfg(feature = "server")]
 mod cli_explain;
 #[cfg(feature = "server")]
@@ -52,6 +56,7 @@ mod index_filter;
 mod index_segment;
 mod index_terms;
 mod inquiry_coverage;
+mod inquiry_history;
 mod inquiry_lineage;
 mod inquiry_links;
 mod inquiry_support;
@@ -93,6 +98,8 @@ mod scripts_prepare;
 mod service_append;
 #[cfg(feature = "server")]
 mod service_count;
+#[cfg(feature = "server")]
+mod service_inquiry;
 #[cfg(feature = "server")]
 mod service_query;
 #[cfg(feature = "server")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
 use serde::Serialize;
 
 use super::escape::escape;
@@ -48,6 +48,9 @@ pub(crate) fn write_history(
     write_records(machine, &columns, &records)
 }
 
+/// What fits into the column of versions.
+const NARROW: u16 = 23;
+
 fn write_table(target: &str, steps: &[Step]) -> io::Result<()> {
     let mut table = Table::new();
     table
@@ -61,6 +64,11 @@ fn write_table(target: &str, steps: &[Step]) -> io::Result<()> {
         if let Some(column) = table.column_mut(column) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
+    }
+    // Two digests, cut short, stand below each other.
+    if let Some(column) = table.column_mut(3) {
+        let width = Width::Fixed(NARROW + 2);
+        column.set_constraint(ColumnConstraint::LowerBoundary(width));
     }
     for step in steps {
         table.add_row(match step {
@@ -83,7 +91,7 @@ fn cells(target: &str, change: &Change) -> [String; 5] {
     };
     let mut what = vec![
         action(act),
-        arrow(change.before.as_ref(), change.after.as_ref()),
+        narrow_arrow(change.before.as_ref(), change.after.as_ref()),
     ];
     match (&change.moved_to, &change.previous_name) {
         (Some(to), _) => what.push(format!("moved to {}", escape(to))),
@@ -122,7 +130,7 @@ fn action(act: &Act) -> String {
 
 fn gap_cells(gap: &Gap) -> [String; 5] {
     let put_back = match gap.put_back {
-        Some(seq) => format!("\nback to what entry {seq} left"),
+        Some(seq) => format!("\nput back to what\nentry {seq} left"),
         None => String::new(),
     };
     [
@@ -130,10 +138,10 @@ fn gap_cells(gap: &Gap) -> [String; 5] {
         format!("{}\n{}", when(&gap.earlier), when(&gap.later)),
         "unknown".to_owned(),
         format!(
-            "changed by unknown between\nentry {} and entry {}\n{}{put_back}",
+            "changed by unknown\nbetween entry {}\nand entry {}\n{}{put_back}",
             gap.earlier.seq,
             gap.later.seq,
-            arrow(Some(&gap.left), Some(&gap.found)),
+            narrow_arrow(Some(&gap.left), Some(&gap.found)),
         ),
         "nobody recorded it".to_owned(),
     ]
@@ -145,11 +153,21 @@ fn unsure_cells(unsure: &Unsure) -> [String; 5] {
         format!("{}\n{}", when(&unsure.earlier), when(&unsure.later)),
         "-".to_owned(),
         format!(
-            "cannot be told whether it was changed\nbetween entry {} and entry {}",
+            "cannot be told\nbetween entry {}\nand entry {}",
             unsure.earlier.seq, unsure.later.seq
         ),
         unsure.why.to_owned(),
     ]
+}
+
+/// The same, on two lines when one would be long.
+fn narrow_arrow(before: Option<&Version>, after: Option<&Version>) -> String {
+    let arrow = arrow(before, after);
+    if arrow.chars().count() > usize::from(NARROW) {
+        arrow.replace(" → ", "\n→ ")
+    } else {
+        arrow
+    }
 }
 
 /// Both versions in few characters.

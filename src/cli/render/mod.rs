@@ -2,6 +2,7 @@
 
 mod coverage;
 pub(super) mod csv;
+mod differences;
 mod escape;
 mod fields;
 mod groups;
@@ -12,10 +13,12 @@ mod reasons;
 mod records;
 mod rows;
 mod sparkline;
+mod state;
 mod table;
 mod tree;
 
 pub(super) use coverage::write_coverage;
+pub(super) use differences::write_differences;
 pub(super) use escape::escape;
 pub(super) use groups::{Group, Moment, write_count, write_groups};
 pub(super) use history::write_history;
@@ -25,3 +28,4 @@ pub(super) use reasons::write_reasons;
 pub(super) use records::{Machine, Record, write_records};
 pub(super) use rows::RowWriter;
 pub(super) use sparkline::sparkline;
+pub(super) use state::write_state;

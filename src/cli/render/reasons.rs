@@ -1,22 +1,19 @@
 //! What could have reached a run.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::escape::escape;
 use super::history::{arrow, ids};
 use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
-use super::table::DEFAULT_WIDTH;
 use crate::cli::arguments::Format;
 use crate::inquiry::{Reason, ReasonKind, RunRecord, Whose};
 
-/// Writes the reasons; a table begins with what was recorded of the run itself.
+/// Writes the reasons; the text for people begins with what was recorded of the run itself.
 pub(crate) fn write_reasons(format: Format, run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
     let machine = match format {
-        Format::Table => return write_table(run, reasons),
+        Format::Table => return write_text(run, reasons),
         Format::Jsonl => Machine::Jsonl,
         Format::Json => Machine::Json,
         Format::Csv => Machine::Csv,
@@ -28,7 +25,7 @@ pub(crate) fn write_reasons(format: Format, run: &RunRecord, reasons: &[Reason])
     write_records(machine, &columns, &records)
 }
 
-fn write_table(run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
+fn write_text(run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     for line in about(run) {
         writeln!(out, "{line}")?;
@@ -46,7 +43,10 @@ fn write_table(run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
         if of_section.is_empty() {
             continue;
         }
-        writeln!(out, "\n{heading}\n{}", table(&of_section).trim_fmt())?;
+        writeln!(out, "\n{heading}")?;
+        for reason in of_section {
+            write_reason(&mut out, reason)?;
+        }
     }
     out.flush()
 }
@@ -73,47 +73,34 @@ fn about(run: &RunRecord) -> Vec<String> {
     lines
 }
 
-fn table(reasons: &[&Reason]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        table.set_width(DEFAULT_WIDTH);
+fn write_reason(out: &mut dyn Write, reason: &Reason) -> io::Result<()> {
+    let change = &reason.change;
+    let act = &change.act;
+    let owner = match change.owner.as_str() {
+        owner if act.foreign => format!(" (of {})", escape(owner)),
+        _ => String::new(),
+    };
+    writeln!(
+        out,
+        "  {:10}  {}{owner}  entry {}, {}, {}",
+        reason.kind.word(),
+        escape(act.actor.text()),
+        act.seq,
+        when(act),
+        escape(&act.action),
+    )?;
+    let versions = if change.before.is_some() || change.after.is_some() {
+        arrow(change.before.as_ref(), change.after.as_ref())
+    } else {
+        String::new()
+    };
+    let what = format!("{}  {versions}", escape(&change.name));
+    writeln!(out, "              {}", what.trim_end())?;
+    writeln!(out, "              {}", escape(&reason.why))?;
+    if !act.reason.is_empty() && reason.kind != ReasonKind::Unrecorded {
+        writeln!(out, "              said why: {}", escape(&act.reason))?;
     }
-    table.set_header(["SEQ", "WHEN", "WHO", "WHAT", "WHY LISTED"]);
-    for column in [0, 1] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
-    for reason in reasons {
-        let change = &reason.change;
-        let act = &change.act;
-        let mut what = vec![
-            escape(&act.action).into_owned(),
-            escape(&change.name).into_owned(),
-        ];
-        if change.before.is_some() || change.after.is_some() {
-            what.push(arrow(change.before.as_ref(), change.after.as_ref()));
-        }
-        let foreign = match change.owner.as_str() {
-            owner if act.foreign => format!("\n(of {})", escape(owner)),
-            _ => String::new(),
-        };
-        let mut why = format!("{}: {}", reason.kind.word(), escape(&reason.why));
-        if !act.reason.is_empty() && reason.kind != ReasonKind::Unrecorded {
-            why = format!("{why}\nsaid why: {}", escape(&act.reason));
-        }
-        table.add_row([
-            act.seq.to_string(),
-            when(act),
-            format!("{}{foreign}", escape(act.actor.text())),
-            what.join("\n"),
-            why,
-        ]);
-    }
-    table
+    Ok(())
 }
 
 #[derive(Serialize)]
