@@ -2,13 +2,14 @@
 CARGO_TARGET_DIR ?= $(HOME)/.cache/graven/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test long bench lint prepare
+.PHONY: help demo test long bench bench-query lint prepare
 
 help:
 	@echo 'make demo    the main job, told step by step (REPO=path for another git repository)'
 	@echo 'make test    the tests'
 	@echo 'make long    the tests with the long batteries'
 	@echo 'make bench   appends end to end, beside fdatasync of the same volume (DIR=path SECONDS=n)'
+	@echo 'make bench-query   questions to a long ledger, and to PostgreSQL if it is installed (DIR=path ENTRIES=n)'
 	@echo 'make lint    format, clippy, licences and advisories'
 	@echo
 	@echo 'The first build compiles RocksDB and takes about fifteen minutes on two cores.'
@@ -28,6 +29,9 @@ long: prepare
 
 bench: prepare
 	cargo bench --profile release --locked --bench append -- $(DIR) $(SECONDS)
+
+bench-query: prepare
+	cargo bench --profile release --locked --bench query -- $(or $(DIR),/var/tmp) $(ENTRIES)
 
 lint: prepare
 	cargo fmt --check

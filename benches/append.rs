@@ -11,22 +11,19 @@
     missing_docs
 )]
 
-use std::io::{BufRead, BufReader, Write};
+#[path = "support/mod.rs"]
+mod support;
+
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use graven::entry::v1;
-use graven::ledger::{self, Directory, Ledger, Options, SystemClock, SystemEntropy};
-use graven::note::SignerKey;
 use graven::service::client::LedgerServiceClient;
-use graven::service::{self, Authentication};
+use support::{Server, cpu, micros, percentile};
 use tonic::transport::Channel;
-
-const ORIGIN: &str = "bench.example/ledger";
 
 fn main() {
     let arguments: Vec<String> = std::env::args()
@@ -34,7 +31,7 @@ fn main() {
         .filter(|a| a != "--bench")
         .collect();
     if arguments.first().map(String::as_str) == Some("--serve") {
-        serve(Path::new(&arguments[1]));
+        support::serve(Path::new(&arguments[1]));
         return;
     }
     let parent = arguments
@@ -97,109 +94,6 @@ async fn measure(server: &Server, dir: &Path, duration: Duration) {
             server.resident_mib()
         );
     }
-}
-
-fn serve(dir: &Path) {
-    let key = || SignerKey::from_seed(ORIGIN, [7; 32]).unwrap();
-    let home = Directory::new(dir);
-    if !dir.exists() {
-        std::fs::create_dir_all(dir).unwrap();
-        let clock = SystemClock::default();
-        ledger::init(&home, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
-    }
-    let options = Options {
-        key: key(),
-        origin: ORIGIN.into(),
-        adopt: false,
-        known_checkpoints: Vec::new(),
-        clock: Arc::new(SystemClock::default()),
-        entropy: Arc::new(SystemEntropy),
-    };
-    let ledger = Arc::new(Ledger::open(&home, options).unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("http://{}", listener.local_addr().unwrap());
-        std::io::stdout().flush().unwrap();
-        let forever = std::future::pending();
-        service::serve(ledger, listener, Authentication::None, None, forever)
-            .await
-            .unwrap();
-    });
-}
-
-struct Server {
-    child: Child,
-    url: String,
-}
-
-impl Server {
-    fn start(dir: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg("--serve")
-            .arg(dir)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap())
-            .read_line(&mut url)
-            .unwrap();
-        Self {
-            child,
-            url: url.trim().into(),
-        }
-    }
-
-    fn resident_mib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS"))
-            .unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<u64>()
-            .unwrap()
-            / 1024
-    }
-
-    fn cpu(&self) -> Duration {
-        cpu(&self.child.id().to_string())
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Processor time of a process so far.
-fn cpu(process: &str) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
-    let ticks: u64 = fields[11..13]
-        .iter()
-        .map(|ticks| ticks.parse::<u64>().unwrap())
-        .sum();
-    // USER_HZ is 100 on every Linux.
-    Duration::from_millis(ticks * 10)
 }
 
 /// Median fdatasync of 4 KiB: behind the end of a file, as a log does, and over what is there, as the anchor does.
@@ -361,14 +255,4 @@ async fn batches(
     }
     let count = appended.load(Ordering::Relaxed);
     (count, count as f64 / start.elapsed().as_secs_f64())
-}
-
-fn percentile(times: &[Duration], share: f64) -> Duration {
-    let mut sorted = times.to_vec();
-    sorted.sort();
-    sorted[((sorted.len() - 1) as f64 * share) as usize]
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
 }

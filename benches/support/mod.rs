@@ -1,0 +1,149 @@
+//! A ledger in a process of its own, and what benches measure with.
+#![allow(dead_code)] // No bench uses all of it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use graven::ledger::{self, Directory, Ledger, Options, SystemClock, SystemEntropy};
+use graven::note::SignerKey;
+use graven::service::{self, Authentication};
+
+pub(crate) const ORIGIN: &str = "bench.example/ledger";
+
+/// The key of the ledger of a bench.
+pub(crate) fn key() -> SignerKey {
+    SignerKey::from_seed(ORIGIN, [7; 32]).unwrap()
+}
+
+/// Serves the ledger in `dir`, made if there is none, until the process is killed. Prints its address.
+pub(crate) fn serve(dir: &Path) {
+    let home = Directory::new(dir);
+    if !dir.exists() {
+        std::fs::create_dir_all(dir).unwrap();
+        let clock = SystemClock::default();
+        ledger::init(&home, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
+    }
+    let options = Options {
+        key: key(),
+        origin: ORIGIN.into(),
+        adopt: false,
+        known_checkpoints: Vec::new(),
+        clock: Arc::new(SystemClock::default()),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let ledger = Arc::new(Ledger::open(&home, options).unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        println!("http://{}", listener.local_addr().unwrap());
+        std::io::stdout().flush().unwrap();
+        let forever = std::future::pending();
+        service::serve(ledger, listener, Authentication::None, None, forever)
+            .await
+            .unwrap();
+    });
+}
+
+/// This program in another process, serving a ledger.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) url: String,
+}
+
+impl Server {
+    pub(crate) fn start(dir: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .arg("--serve")
+            .arg(dir)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap())
+            .read_line(&mut url)
+            .unwrap();
+        Self {
+            child,
+            url: url.trim().into(),
+        }
+    }
+
+    pub(crate) fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS"))
+            .unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib / 1024
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        cpu(&self.child.id().to_string())
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Processor time of a process so far.
+pub(crate) fn cpu(process: &str) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = fields[11..13]
+        .iter()
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
+    // USER_HZ is 100 on every Linux.
+    Duration::from_millis(ticks * 10)
+}
+
+pub(crate) fn percentile(times: &[Duration], share: f64) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort();
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
+}
+
+pub(crate) fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+/// Bytes of the files below a directory.
+pub(crate) fn bytes_below(dir: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return 0;
+    };
+    let mut bytes = 0;
+    for entry in entries.flatten() {
+        // A file can go while the directory is read.
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        bytes += if metadata.is_dir() {
+            bytes_below(&entry.path())
+        } else {
+            metadata.len()
+        };
+    }
+    bytes
+}
