@@ -69,6 +69,11 @@ impl Field {
     pub fn values<'a>(&self, facts: &'a Facts, take: &mut dyn FnMut(Value<'a>)) {
         (self.read)(facts, take);
     }
+
+    /// Whether no entry has two values of the field.
+    pub(super) fn has_one_value(&self) -> bool {
+        matches!(self.kind, FieldKind::Number | FieldKind::Time)
+    }
 }
 
 /// The field called `name`.

@@ -285,11 +285,53 @@ fn plan(expression: &Expression, must: bool, ranges: &mut Vec<TermRange>) -> Nod
     let mut inner = |inner, must| plan(inner, must, ranges);
     match expression {
         Expression::All => Node::Bounded,
-        Expression::And(all) => Node::And(all.iter().map(|each| inner(each, must)).collect()),
+        Expression::And(all) => Node::And(plan_all(all, must, ranges)),
         Expression::Or(any) => Node::Or(any.iter().map(|each| inner(each, false)).collect()),
         Expression::Not(negated) => Node::Not(Box::new(inner(negated, false))),
         Expression::Test(test) => plan_test(test, must, ranges),
     }
+}
+
+/// The plans of what must all hold. What is asked of the order of a field's only value is one range of terms: a day is not
+/// all hours since it began, and all before it ended.
+fn plan_all(all: &[Expression], must: bool, ranges: &mut Vec<TermRange>) -> Vec<Node> {
+    let mut nodes = Vec::with_capacity(all.len());
+    let mut spans: Vec<(TermRange, bool)> = Vec::new();
+    for each in all {
+        let Some((range, exact)) = ordered_range(each) else {
+            nodes.push(plan(each, must, ranges));
+            continue;
+        };
+        let tag = range.from.tag;
+        match spans.iter_mut().find(|(span, _)| span.from.tag == tag) {
+            Some((span, whole)) => {
+                *span = span.intersection(range);
+                *whole &= exact;
+            }
+            None => spans.push((range, exact)),
+        }
+    }
+    let spans = spans.into_iter();
+    nodes.extend(spans.map(|(range, exact)| terms_node(range, exact, ranges)));
+    nodes
+}
+
+/// The terms of what an expression says about the order of a field that never has two values, if it says just that.
+fn ordered_range(expression: &Expression) -> Option<(TermRange, bool)> {
+    let Expression::Test(test) = expression else {
+        return None;
+    };
+    let Operand::Field(field) = test.operand else {
+        return None;
+    };
+    let ordered = matches!(
+        test.comparison,
+        Comparison::Less(_)
+            | Comparison::LessOrEqual(_)
+            | Comparison::Greater(_)
+            | Comparison::GreaterOrEqual(_)
+    );
+    terms_of(test).filter(|_| ordered && field.has_one_value())
 }
 
 fn plan_test(test: &Test, must: bool, ranges: &mut Vec<TermRange>) -> Node {
@@ -303,9 +345,13 @@ fn plan_test(test: &Test, must: bool, ranges: &mut Vec<TermRange>) -> Node {
             _ => {}
         }
     }
-    let Some((range, exact)) = terms_of(test) else {
-        return Node::All;
-    };
+    match terms_of(test) {
+        Some((range, exact)) => terms_node(range, exact, ranges),
+        None => Node::All,
+    }
+}
+
+fn terms_node(range: TermRange, exact: bool, ranges: &mut Vec<TermRange>) -> Node {
     let known = ranges.iter().position(|known| *known == range);
     let range = known.unwrap_or_else(|| {
         ranges.push(range);

@@ -1,5 +1,7 @@
 //! Reading a segment: where terms are, and what leaves and chunks say.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 
 use super::Term;
@@ -50,7 +52,13 @@ pub struct Segment<S> {
     leaves: u64,
     nodes_at: u64,
     directory_at: u64,
+    samples: OnceLock<Vec<Term>>,
 }
+
+/// The most leaves of a segment whose first terms are held in memory.
+const MAX_SAMPLES: u64 = 4_096;
+/// One leaf of so many at the most.
+const MIN_STRIDE: u64 = 16;
 
 /// A leaf with what the segment keeps beside it.
 pub(super) struct StoredLeaf {
@@ -100,6 +108,7 @@ impl<S: Source> Segment<S> {
             leaves,
             nodes_at,
             directory_at,
+            samples: OnceLock::new(),
         })
     }
 
@@ -119,7 +128,10 @@ impl<S: Source> Segment<S> {
 
     /// The index of the leaf in which `term` stands if it stands anywhere: the last that does not begin above it.
     pub(super) fn leaf_with(&self, term: &Term) -> Result<u64, SegmentError<S::Error>> {
-        let (mut low, mut high) = (0, self.leaves);
+        let (samples, stride) = (self.samples()?, self.stride());
+        let behind = samples.partition_point(|first| first <= term) as u64;
+        let mut low = behind.saturating_sub(1).saturating_mul(stride);
+        let mut high = behind.max(1).saturating_mul(stride).min(self.leaves);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
             if self.first_term(middle)? <= *term {
@@ -129,6 +141,24 @@ impl<S: Source> Segment<S> {
             }
         }
         Ok(low)
+    }
+
+    /// The first terms of every `stride` leaves, read when they are first needed: most of a look-up needs no others.
+    fn samples(&self) -> Result<&[Term], SegmentError<S::Error>> {
+        if let Some(samples) = self.samples.get() {
+            return Ok(samples);
+        }
+        let mut samples = Vec::new();
+        let mut index = 0;
+        while index < self.leaves {
+            samples.push(self.first_term(index)?);
+            index = index.saturating_add(self.stride());
+        }
+        Ok(self.samples.get_or_init(|| samples))
+    }
+
+    fn stride(&self) -> u64 {
+        self.leaves.div_ceil(MAX_SAMPLES).max(MIN_STRIDE)
     }
 
     fn first_term(&self, index: u64) -> Result<Term, SegmentError<S::Error>> {

@@ -6,11 +6,12 @@ use std::ops::Range;
 use bytes::Bytes;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
+use super::ranges::Ranges;
 use super::record::{SegmentId, SegmentRecord};
 use super::segment::{SegmentWriter, Sink};
 use super::terms::{PRESENCE, presence_value, visit_terms};
 use super::walk::walk_terms;
-use super::{Facts, Term};
+use super::{Facts, Term, TermRange};
 use crate::entry::body::check_part;
 use crate::entry::{Header, Invalid, Kind, Tag};
 
@@ -179,6 +180,25 @@ impl TermMap {
             self.runs.push((run, before));
         }
         listed.last.end = entry.saturating_add(1);
+    }
+
+    /// Which entries have a term of the range, the first one that was pushed being 0.
+    pub fn entries_with(&self, range: &TermRange) -> Ranges {
+        let mut runs = Vec::new();
+        for listed in &self.listed {
+            let value = self.values.get(listed.value.clone()).unwrap_or_default();
+            if range.has(listed.tag, value) {
+                runs.push(listed.last.clone());
+                let mut before = listed.before;
+                while let Some((run, earlier)) = self.runs.get(before) {
+                    runs.push(run.clone());
+                    before = *earlier;
+                }
+            }
+        }
+        let runs = runs.into_iter();
+        runs.map(|run| u64::from(run.start)..u64::from(run.end))
+            .collect()
     }
 
     /// Writes the segment of these entries.

@@ -47,9 +47,23 @@ impl TermRange {
         Self::between(tag, Some(prefix.to_vec()), None)
     }
 
+    /// The terms of both ranges. There may be none.
+    pub(super) fn intersection(&self, other: Self) -> Self {
+        let from = self.from.clone().max(other.from);
+        let to = self.to.clone().min(other.to).max(from.clone());
+        Self { from, to }
+    }
+
     /// Whether a term lies in the range.
     pub fn contains(&self, term: &Term) -> bool {
         self.from <= *term && *term < self.to
+    }
+
+    /// The same, for a term by its tag and value.
+    pub(super) fn has(&self, tag: u16, value: &[u8]) -> bool {
+        let term = (tag, value);
+        (self.from.tag, self.from.value.as_slice()) <= term
+            && term < (self.to.tag, self.to.value.as_slice())
     }
 
     /// The same for a value of the range's first term's field.

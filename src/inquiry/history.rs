@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::question::any;
 use super::version::is_absent;
 use super::{Act, Continuity, Inquiry, Question, continuity, literal};
-use crate::entry::v1::{Reference, Target, Version, VersionState};
+use crate::entry::v1::{Target, Version, VersionState};
 use crate::index::Facts;
 use crate::index::filter::FilterError;
 
@@ -306,8 +306,7 @@ fn question((name, before): &(String, u64)) -> Result<Question, FilterError> {
         format!("target = {name}"),
         format!("previous_target = {name}"),
     ]);
-    let acts = version_acts();
-    let question = Question::new(&format!("(({named} AND {acts}) OR output = {name})"))?;
+    let question = Question::new(&format!("{named} AND {}", version_acts()))?;
     Ok(Question {
         range: 0..*before,
         ..question
@@ -359,14 +358,6 @@ impl Inquiry for History {
                 }
             }
         }
-        // What a run says it wrote, unless the act is on the target itself.
-        let targets = facts.what.targets.len();
-        let is_target = facts.what.targets.iter().any(|target| target.uri == name);
-        for (index, output) in facts.what.outputs.iter().enumerate() {
-            if output.uri == name && !is_target {
-                self.add(output_change(&act, output), targets.saturating_add(index));
-            }
-        }
         if self.full {
             ControlFlow::Break(())
         } else {
@@ -386,18 +377,5 @@ pub(super) fn change_of(act: &Act, target: &Target) -> Change {
         before: target.before.clone(),
         after: target.after.clone(),
         owner: target.owner.clone(),
-    }
-}
-
-/// What an act says that its run wrote.
-pub(super) fn output_change(act: &Act, output: &Reference) -> Change {
-    Change {
-        act: act.clone(),
-        name: output.uri.clone(),
-        previous_name: None,
-        moved_to: None,
-        before: None,
-        after: output.version.clone(),
-        owner: String::new(),
     }
 }

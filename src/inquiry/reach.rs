@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 
-use super::history::{change_of, output_change, version_acts};
+use super::history::{change_of, version_acts};
 use super::question::{any, beginning, within};
 use super::run::{Input, RunRecord, is_interference};
 use super::{Act, Change, Inquiry, Question, literal};
@@ -598,9 +598,14 @@ pub(super) fn changes_of(facts: &Facts, uri: &str) -> Vec<Change> {
         }
     }
     for output in facts.what.outputs.iter().filter(|output| output.uri == uri) {
+        let target = crate::entry::v1::Target {
+            uri: output.uri.clone(),
+            after: output.version.clone(),
+            ..Default::default()
+        };
         found
             .entry(output.uri.clone())
-            .or_insert_with(|| output_change(&act, output));
+            .or_insert_with(|| change_of(&act, &target));
     }
     found.into_values().collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::history::{change_of, is_copy, output_change, version_acts};
+use super::history::{change_of, is_copy, version_acts};
 use super::question::any;
 use super::version::is_absent;
 use super::{Act, Change, Inquiry, Question};
@@ -50,19 +50,17 @@ impl State {
             let name = name.replace('\\', "\\\\").replace('"', "\\\"");
             format!("\"{name}\"")
         };
-        let named = |field: &str| {
-            let names = names
-                .iter()
-                .map(|name| format!("{field} = {}", quoted(name)));
-            names.collect::<Vec<_>>()
-        };
-        let acts = version_acts();
-        let mut all = vec![if names.is_empty() {
-            format!("({acts} OR output:*)")
-        } else {
-            let targets = any(&[named("target"), named("previous_target")].concat());
-            format!("(({targets} AND {acts}) OR {})", any(&named("output")))
-        }];
+        let mut all = vec![version_acts()];
+        if !names.is_empty() {
+            let fields = names.iter().map(quoted);
+            let fields = fields.flat_map(|name| {
+                [
+                    format!("target = {name}"),
+                    format!("previous_target = {name}"),
+                ]
+            });
+            all.push(any(&fields.collect::<Vec<_>>()));
+        }
         if let Some(time) = time::write(at) {
             all.push(match basis {
                 TimeBasis::Recorded => format!("recorded_at <= {time}"),
@@ -152,9 +150,6 @@ impl Inquiry for State {
             return ControlFlow::Continue(());
         }
         let key = (when, act.seq);
-        for output in &facts.what.outputs {
-            self.set(&output.uri, key, Some(output_change(&act, output)));
-        }
         for target in &facts.what.targets {
             if !target.previous_uri.is_empty() && !is_copy(&act) {
                 self.set(&target.previous_uri, key, None);

@@ -101,10 +101,29 @@ impl Basis {
         segment: &StoredSegment,
         piece: &Range<u64>,
     ) -> Result<Vec<Option<Ranges>>, LedgerError> {
-        let worth = worth_reading(segment, &self.plan)?;
-        let ranges = self.plan.ranges().iter().zip(worth);
+        self.lists_of(segment, &self.worth_reading(segment)?, piece)
+    }
+
+    /// The terms of a segment that are worth reading, for each range of the plan.
+    pub(super) fn worth_reading(
+        &self,
+        segment: &StoredSegment,
+    ) -> Result<Vec<Option<Found>>, LedgerError> {
+        worth_reading(segment, &self.plan)
+    }
+
+    /// The same as `lists`, for terms that were found.
+    pub(super) fn lists_of(
+        &self,
+        segment: &StoredSegment,
+        found: &[Option<Found>],
+        piece: &Range<u64>,
+    ) -> Result<Vec<Option<Ranges>>, LedgerError> {
+        let ranges = self.plan.ranges().iter().zip(found);
         let lists = ranges.map(|(range, found)| {
-            let list = found.map(|found| segment.postings(&found, range, piece));
+            let list = found
+                .as_ref()
+                .map(|found| segment.postings(found, range, piece));
             list.transpose().map_err(unreadable)
         });
         lists.collect()
@@ -277,12 +296,23 @@ impl Ledger {
     }
 }
 
-/// The terms of each range of the plan; none where they stand in too many leaves.
+/// The terms of each range of the plan; none where they stand in too many leaves, or where those before leave nothing.
 fn find_ranges(segment: &StoredSegment, plan: &Plan) -> Result<Vec<Option<Found>>, LedgerError> {
-    let ranges = plan.ranges().iter();
-    ranges
-        .map(|range| segment.find(range, MAX_LEAVES).map_err(unreadable))
-        .collect()
+    let mut found: Vec<Option<Found>> = Vec::with_capacity(plan.ranges().len());
+    let mut counts = vec![None; plan.ranges().len()];
+    for (range, count) in plan.ranges().iter().zip(0..) {
+        let nothing_left = plan.most(&counts) == 0;
+        let terms = if nothing_left {
+            None
+        } else {
+            segment.find(range, MAX_LEAVES).map_err(unreadable)?
+        };
+        if let Some(count) = counts.get_mut(count) {
+            *count = terms.as_ref().map(|terms| terms.count(range));
+        }
+        found.push(terms);
+    }
+    Ok(found)
 }
 
 /// How many entries have a term of each range.

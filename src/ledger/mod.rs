@@ -33,6 +33,7 @@ mod sequencer;
 mod signer;
 mod stop;
 mod submission;
+mod tail;
 mod tree;
 
 use std::ops::Range;
@@ -74,6 +75,7 @@ use segments::{Sealed, Segments};
 use sequencer::Sequencer;
 use signer::{Signer, Signing};
 use stop::{Stop, StopOnPanic};
+use tail::Tail;
 
 /// Entries that may wait to be indexed.
 const MAX_UNINDEXED: u64 = 65_536;
@@ -101,6 +103,7 @@ pub struct Ledger {
     genesis: Genesis,
     reader: Reader,
     segments: Arc<Segments>,
+    tail: Tail,
     publication: Arc<Publication>,
     entropy: Arc<dyn Entropy>,
     queue: Arc<Queue>,
@@ -188,6 +191,7 @@ impl Ledger {
             genesis,
             reader,
             segments,
+            tail: Tail::default(),
             publication,
             entropy,
             queue,

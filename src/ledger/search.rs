@@ -12,7 +12,7 @@ use super::segment_objects::StoredSegment;
 use crate::entry::Header;
 use crate::entry::body::Content;
 use crate::index::filter::{Filter, Truth};
-use crate::index::{Facts, Ranges};
+use crate::index::{Facts, Found, Ranges, SegmentId};
 use crate::store::Direction;
 
 /// Bytes of the entries of a page; one more entry may come on top.
@@ -125,10 +125,11 @@ impl Answer<'_> {
         if self.search.direction == Direction::Reverse {
             pieces.reverse();
         }
+        let mut found = None;
         for (segment, piece) in pieces {
-            let candidates = match segment {
-                Some(segment) => self.candidates(&segment, &piece)?,
-                None => piece.clone().into(),
+            let candidates = match &segment {
+                Some(segment) => self.candidates(segment, &mut found, &piece)?,
+                None => self.behind_the_index(&piece)?,
             };
             if let Some(last) = self.take(&candidates)? {
                 return Ok(self.answered(range, last));
@@ -152,17 +153,37 @@ impl Answer<'_> {
         }
     }
 
-    /// The seqs of a piece of a segment that can match.
+    /// The seqs of a piece of a segment that can match. `last` holds what was found in the segment of the piece before.
     fn candidates(
         &mut self,
         segment: &StoredSegment,
+        last: &mut Option<(SegmentId, Vec<Option<Found>>)>,
         piece: &Range<u64>,
     ) -> Result<Ranges, LedgerError> {
-        let lists = self.basis.lists(segment, piece)?;
+        let id = segment.record().id;
+        let found = match last.take() {
+            Some((of, found)) if of == id => found,
+            _ => self.basis.worth_reading(segment)?,
+        };
+        let lists = self.basis.lists_of(segment, &found, piece)?;
+        *last = Some((id, found));
         self.runs += runs(&lists);
         self.cost.segments += 1;
         self.cost.ranges += lists.len() as u64;
         Ok(self.basis.plan.candidates(&lists, piece).seqs)
+    }
+
+    /// The seqs of a piece behind the index that can match. A proof has to show them all.
+    fn behind_the_index(&self, piece: &Range<u64>) -> Result<Ranges, LedgerError> {
+        if self.search.prove {
+            return Ok(piece.clone().into());
+        }
+        let plan = &self.basis.plan;
+        let lists = self
+            .ledger
+            .tail
+            .lists(&self.ledger.reader, &self.basis.sealed, plan, piece)?;
+        Ok(plan.candidates(&lists, piece).seqs)
     }
 
     /// Reads candidates and keeps those that match, or all when they are to be proved. Returns the last seq that was

@@ -1,12 +1,15 @@
 //! The state at a time.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
+use comfy_table::presets::NOTHING;
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::escape::escape;
 use super::history::ids;
 use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
+use super::table::DEFAULT_WIDTH;
 use crate::cli::arguments::Format;
 use crate::entry::json::short_version;
 use crate::inquiry::Change;
@@ -14,7 +17,7 @@ use crate::inquiry::Change;
 /// Writes the targets, each with its version and who left it so.
 pub(crate) fn write_state(format: Format, targets: &[Change]) -> io::Result<()> {
     let machine = match format {
-        Format::Table => return write_lines(targets),
+        Format::Table => return write_table(targets),
         Format::Jsonl => Machine::Jsonl,
         Format::Json => Machine::Json,
         Format::Csv => Machine::Csv,
@@ -25,36 +28,37 @@ pub(crate) fn write_state(format: Format, targets: &[Change]) -> io::Result<()> 
     write_records(machine, &columns, &rows)
 }
 
-/// A target a line, its name last, so that it is not cut.
-fn write_lines(targets: &[Change]) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let rows: Vec<[String; 4]> = targets.iter().map(cells).collect();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let [version, seq, since] = [width(0), width(1), width(2)];
-    for (row, change) in rows.iter().zip(targets) {
-        let name = escape(&change.name);
-        let [a, b, c, by] = row;
-        writeln!(out, "{a:version$}  {b:seq$}  {c:since$}  {by}  {name}")?;
+fn write_table(targets: &[Change]) -> io::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_style(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    if !io::stdout().is_terminal() {
+        table.set_width(DEFAULT_WIDTH);
     }
+    table.set_header(["TARGET", "VERSION", "SEQ", "SINCE", "BY"]);
+    for column in [2, 3] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    for change in targets {
+        let version = change.after.as_ref().map(short_version).unwrap_or_default();
+        table.add_row([
+            escape(&change.name).into_owned(),
+            if version.is_empty() {
+                "not said".to_owned()
+            } else {
+                escape(&version).into_owned()
+            },
+            change.act.seq.to_string(),
+            when(&change.act),
+            escape(change.act.actor.text()).into_owned(),
+        ]);
+    }
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    writeln!(out, "{}", table.trim_fmt())?;
     out.flush()
-}
-
-/// The version, the entry, since when, and by whom.
-fn cells(change: &Change) -> [String; 4] {
-    let version = change.after.as_ref().map(short_version).unwrap_or_default();
-    let version = match version.as_str() {
-        "" => "not said".to_owned(),
-        version => escape(version).into_owned(),
-    };
-    let act = &change.act;
-    let by = escape(act.actor.text()).into_owned();
-    [version, act.seq.to_string(), when(act), by]
 }
 
 #[derive(Serialize)]
