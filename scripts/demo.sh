@@ -32,27 +32,33 @@ expect() {
     [ "$code" = "$wanted" ] || fail "graven $1 ended with $code, not with $wanted"
 }
 
+# Starts a development ledger in a new directory, shows what it says, and lets the commands that follow use it.
+start_server() {
+    "$graven" serve --dev --dir "$1" --listen 127.0.0.1:0 >serve.out 2>serve.err &
+    server_pid=$!
+    for _ in $(seq 300); do
+        grep -q '^key ' serve.out && break
+        kill -0 "$server_pid" 2>/dev/null || break
+        sleep 0.1
+    done
+    grep -q '^key ' serve.out || fail "the server did not start: $(cat serve.out serve.err)"
+    cat serve.out
+    GRAVEN_SERVER=$(sed -n 's/^listening on *//p' serve.out)
+    GRAVEN_KEY=$(sed -n 's/^key *//p' serve.out)
+    export GRAVEN_SERVER GRAVEN_KEY
+}
+
 git -C "$repository" rev-parse --verify -q HEAD >/dev/null || fail "$repository is no git repository with a commit"
 
 say 'Building.'
 cargo build --release --locked
 graven=$(realpath "$CARGO_TARGET_DIR/release/graven")
+incident=$PWD/tests/data/incident.jsonl
 cd "$dir"
 
 say 'A ledger starts: a new directory, a new key, and nobody but this machine can reach it.'
 echo "\$ graven serve --dev --dir ledger &"
-"$graven" serve --dev --dir ledger --listen 127.0.0.1:0 >serve.out 2>serve.err &
-server_pid=$!
-for _ in $(seq 300); do
-    grep -q '^key ' serve.out && break
-    kill -0 "$server_pid" 2>/dev/null || break
-    sleep 0.1
-done
-grep -q '^key ' serve.out || fail "the server did not start: $(cat serve.out serve.err)"
-cat serve.out
-GRAVEN_SERVER=$(sed -n 's/^listening on *//p' serve.out)
-GRAVEN_KEY=$(sed -n 's/^key *//p' serve.out)
-export GRAVEN_SERVER GRAVEN_KEY
+start_server ledger
 echo 'The key is public. Whoever checks this ledger has to get it from somebody they trust; here, from this terminal.'
 
 say 'A real history goes in: every change of every commit becomes a record, sealed before it is acknowledged.'
@@ -132,5 +138,40 @@ cmp -s "$victim" "ledger/store/$(basename "$victim")" && fail 'no byte was chang
 say 'verify names the place, and ends with exit code 3, which means tampered.'
 expect 3 verify --dir tampered | tee verdict
 grep -q "TAMPERED.*$(basename "$victim")" verdict || fail "the verdict does not name $(basename "$victim")"
+
+say 'The second half: an incident, as a laboratory could have recorded it. Training slows, jobs die, a colleague is blamed.'
+echo "\$ graven serve --dev --dir laboratory &"
+start_server laboratory
+echo "\$ graven append <incident.jsonl"
+"$graven" -q append <"$incident" >seqs
+echo "$(wc -l <seqs) records, from schedulers, agents, hooks, a directory and a wiki."
+
+say 'Run 7040 of the same job on the same data is slow. What differs from the last good run?'
+expect 0 diff 7001 7040
+
+say 'Somebody edited the shared optimizer in place. Every version of it, and who made it:'
+expect 0 blame fs://lustre-1/envs/shared/torch/optim/adamw.py
+
+say 'Later run 7060 was killed. Who could have reached it?'
+expect 0 explain 7060
+
+say "It was killed from run 7055, under carol's account. What had that run loaded?"
+expect 0 trace 7055
+
+say "Her checkpoint had been overwritten by the same number, 10432. Whose is it, and what else did they do to others?"
+expect 0 log --actor oidc:corp/mallory foreign = true
+
+say 'And bob, who is blamed for it? This answer is empty, and that it leaves nothing out is proved.'
+expect 0 log --actor oidc:corp/bob 'target = "fs://lustre-1/*" OR action = process.signal OR action = job.cancel'
+
+say 'One change was not seen by anybody: the agent that would have seen it was switched off.'
+expect 0 coverage --by occurred --since 2024-06-05 --until 2024-06-18 --silence 25h --source 'agent:*'
+
+say 'The case goes into one file, which anybody can check without this ledger.'
+expect 0 export --actor oidc:corp/mallory foreign = true --out case.json
+GRAVEN_SERVER='' expect 0 verify case.json
+kill "$server_pid"
+wait "$server_pid" || fail "the server ended with $?: $(cat serve.err)"
+server_pid=
 
 say 'That is what Graven is for: whoever holds the key and one checkpoint need not trust whoever runs the ledger.'

@@ -228,34 +228,3 @@ fn the_state_of_this_repository_is_its_own_trees() {
         assert_eq!(state, tree, "at {commit}");
     }
 }
-
-#[test]
-fn the_state_has_what_runs_wrote_and_not_what_failed() {
-    let server = Server::dev();
-    let events = r#"
-{"action":"file.update","actor":"oidc:c/x","source":"s","occurred_at":"2026-03-01T00:00:00Z","target":{"uri":"fs://n/a","after":"one"}}
-{"action":"file.update","actor":"oidc:c/x","source":"s","outcome":"denied","occurred_at":"2026-03-02T00:00:00Z","target":{"uri":"fs://n/a","after":"two"}}
-{"action":"run.end","actor":"oidc:c/y","source":"s","occurred_at":"2026-03-02T00:00:00Z","target":"slurm://c/job/1","run":"1","outputs":[{"uri":"fs://n/b","version":"b1"}]}
-{"action":"file.delete","actor":"oidc:c/x","source":"s","occurred_at":"2026-03-04T00:00:00Z","target":"fs://n/b"}
-"#;
-    server.prints(&["append"], events.trim());
-    let at = |time: &str| {
-        server.prints(
-            &[
-                "log", "--as-of", time, "--by", "occurred", "--target", "fs://n/*",
-            ],
-            "",
-        )
-    };
-    assert_eq!(at("2026-02-01"), "");
-    assert_eq!(
-        at("2026-03-03"),
-        "one  0  2026-03-01T00:00:00Z  oidc:c/x  fs://n/a\nb1   2  2026-03-02T00:00:00Z  oidc:c/y  fs://n/b\n"
-    );
-    assert_eq!(
-        at("2026-03-04"),
-        "one  0  2026-03-01T00:00:00Z  oidc:c/x  fs://n/a\n"
-    );
-    let refused = server.run(&["log", "--as-of", "now", "--actor", "oidc:c/x"], "");
-    assert_eq!(refused.status.code(), Some(2));
-}

@@ -107,28 +107,6 @@ fn names_are_followed_back_and_the_gap_lies_between_them() {
 }
 
 #[test]
-fn what_a_run_says_it_wrote_is_a_version_too() {
-    let wrote = |id: u32, minute: u32, version: &str| {
-        format!(
-            r#"{{"action":"run.end","actor":"oidc:c/x","source":"s","occurred_at":"2026-03-01T00:{minute:02}:00Z","target":"slurm://c/job/{id}","run":"{id}","outputs":[{{"uri":"{URI}","version":"{version}"}}]}}"#
-        )
-    };
-    let lines = [
-        wrote(1, 1, "one"),
-        update(2, "one", "two"),
-        wrote(2, 3, "three"),
-        update(4, "four", "five"),
-    ];
-    let found = steps(&lines.join("\n"), true);
-    // A run does not say what it found, so only what came behind it can be a gap.
-    assert_eq!(summary(&found), ["0", "1", "2", "gap 2-3", "3"]);
-    let Step::Change(change) = &found[0] else {
-        panic!("{found:?}");
-    };
-    assert_eq!(change.after.as_ref().unwrap().ids, ["one"]);
-}
-
-#[test]
 fn versions_compare_only_where_they_can() {
     let sha = format!("sha256:{}", "ab".repeat(32));
     let other = format!("sha256:{}", "cd".repeat(32));

@@ -61,6 +61,8 @@ mod inquiry_lineage;
 mod inquiry_links;
 mod inquiry_support;
 #[cfg(feature = "server")]
+mod investigation;
+#[cfg(feature = "server")]
 mod ledger_child;
 #[cfg(feature = "server")]
 mod ledger_crash;
