@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use jiff::Timestamp;
+
 use super::arguments::{Connection, Global, Pinned};
 use super::bodies::{genesis, malformed, receive};
 use super::connect::{QueryClient, connect_to_ask};
@@ -10,8 +12,8 @@ use super::failure::Failure;
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Header, v1};
-use crate::index::Plan;
-use crate::index::filter::Filter;
+use crate::index::filter::{Filter, Truth};
+use crate::index::{Facts, Plan};
 use crate::note::VerifierKey;
 use crate::verify::{Question, verify_page};
 
@@ -39,6 +41,8 @@ pub(super) struct Answer {
     key: VerifierKey,
     pinned: bool,
     ask: Ask,
+    /// What the server is asked for when the answer is re-derived: every entry that can match by its seq and its time.
+    reading: Option<Filter>,
     token: String,
     /// What is not answered yet.
     open: Range<u64>,
@@ -55,6 +59,8 @@ pub(super) struct Worth {
     pub(super) answered: Option<Range<u64>>,
     /// The last seal relied on, and the seq behind the last entry that its index covers.
     pub(super) seal: Option<(u64, u64)>,
+    /// Entries that were read and judged without the index, if that was asked for.
+    read: Option<u64>,
     /// Entries of which it cannot be told whether they match.
     pub(super) unknown: Vec<u64>,
     /// What the server read.
@@ -99,6 +105,7 @@ impl Asker {
             pinned: self.pinned,
             open: ask.range.clone(),
             ask,
+            reading: None,
             token: String::new(),
             ready: VecDeque::new(),
             worth: Worth::default(),
@@ -127,6 +134,17 @@ impl Asker {
 }
 
 impl Answer {
+    /// The same answer, read from the entries alone: the sealed index is not relied on.
+    pub(super) fn rederived(mut self, rederive: bool) -> Result<Self, Failure> {
+        if rederive {
+            self.reading = Some(within_bounds(&self.ask.filter)?);
+            self.worth.read = Some(0);
+            self.ask.prove = true;
+            self.ask.page_size = MAX_PAGE_SIZE;
+        }
+        Ok(self)
+    }
+
     /// The next match, if there is one.
     pub(super) async fn next(&mut self) -> Result<Option<(Header, Body)>, Failure> {
         while self.ready.is_empty() && !self.is_answered() {
@@ -159,7 +177,7 @@ impl Answer {
         };
         let end = self.ask.range.end;
         let request = v1::SearchRequest {
-            filter: self.ask.filter.to_string(),
+            filter: self.asked().to_string(),
             order: order.into(),
             page_size: u32::try_from(self.ask.page_size).unwrap_or(u32::MAX),
             page_token: std::mem::take(&mut self.token),
@@ -199,7 +217,7 @@ impl Answer {
         let question = Question {
             genesis: &self.genesis,
             key: &self.key,
-            filter: &self.ask.filter,
+            filter: self.asked(),
             descending: self.ask.descending,
             open: self.open.clone(),
             size: self.ask.size,
@@ -211,11 +229,31 @@ impl Answer {
         })?;
         self.worth.unknown.extend(proved.unknown);
         self.worth.seal = proved.seal;
-        self.ready.extend(proved.matches);
+        for (header, body) in proved.matches {
+            if self.reading.is_none() || self.judge(&header, &body)? {
+                self.ready.push_back((header, body));
+            }
+        }
         if self.ask.descending {
             self.ready.make_contiguous().reverse();
         }
         Ok(proved.window)
+    }
+
+    /// The filter that the server is asked with.
+    fn asked(&self) -> &Filter {
+        self.reading.as_ref().unwrap_or(&self.ask.filter)
+    }
+
+    /// Whether an entry that was read matches.
+    fn judge(&mut self, header: &Header, body: &Body) -> Result<bool, Failure> {
+        let facts = Facts::new(header, body).map_err(|invalid| malformed(&invalid.to_string()))?;
+        self.worth.read = self.worth.read.map(|read| read + 1);
+        let truth = self.ask.filter.evaluate(&facts);
+        if truth == Truth::Unknown {
+            self.worth.unknown.push(header.seq);
+        }
+        Ok(truth == Truth::True)
     }
 
     fn take_plain(&mut self, page: &v1::SearchResponse) -> Result<Range<u64>, Failure> {
@@ -300,6 +338,9 @@ impl Worth {
 
     fn strength(&self, answered: &Range<u64>) -> String {
         let size = self.size.unwrap_or(0);
+        if let Some(read) = self.read {
+            return format!("complete to checkpoint {size} (re-derived: {read} entries read)");
+        }
         match self.seal {
             Some((seal, covered)) if answered.start < covered => {
                 let rest = answered.end.saturating_sub(covered.max(answered.start));
@@ -359,4 +400,23 @@ pub(super) fn thousands(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The filter that leaves what the seqs and times of a filter by themselves leave.
+fn within_bounds(filter: &Filter) -> Result<Filter, Failure> {
+    let plan = Plan::new(filter);
+    let bounds = plan.bounds();
+    let mut all = vec![format!("seq >= {}", bounds.seqs.start)];
+    if bounds.seqs.end != u64::MAX {
+        all.push(format!("seq < {}", bounds.seqs.end));
+    }
+    let times = [(">=", bounds.recorded_from), ("<", bounds.recorded_before)];
+    for (comparator, time) in times {
+        if let Some(time) = time {
+            let time = Timestamp::from_nanosecond(time.into())
+                .map_err(|error| Failure::usage(format!("recorded_at: {error}")))?;
+            all.push(format!("recorded_at {comparator} {time}"));
+        }
+    }
+    Filter::parse(&all.join(" AND ")).map_err(|error| Failure::usage(error.to_string()))
 }

@@ -24,6 +24,9 @@ pub(super) struct Basis {
     /// As it was when the ledger had so many entries
     #[arg(long, value_name = "SIZE")]
     at: Option<u64>,
+    /// Read and judge every entry in question, relying on no index
+    #[arg(long)]
+    rederive: bool,
     #[command(flatten)]
     pinned: Pinned,
     #[command(flatten)]
@@ -41,6 +44,8 @@ pub(super) struct Asked {
     seal: Option<(u64, u64)>,
     unknown: BTreeSet<u64>,
     pinned: bool,
+    /// No index was relied on.
+    rederived: bool,
 }
 
 impl Basis {
@@ -55,7 +60,8 @@ impl Basis {
         inquiry: &mut impl Inquiry,
         see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
     ) -> Result<Asked, Failure> {
-        ask_at(&self.connection, &self.pinned, self.at, inquiry, see).await
+        let asker = Asker::connect(&self.connection, &self.pinned).await?;
+        ask_with(&asker, self.at, self.rederive, inquiry, see).await
     }
 }
 
@@ -65,16 +71,27 @@ pub(super) async fn ask_at(
     pinned: &Pinned,
     size: Option<u64>,
     inquiry: &mut impl Inquiry,
-    mut see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
+    see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
 ) -> Result<Asked, Failure> {
     let asker = Asker::connect(connection, pinned).await?;
+    ask_with(&asker, size, false, inquiry, see).await
+}
+
+async fn ask_with(
+    asker: &Asker,
+    size: Option<u64>,
+    rederive: bool,
+    inquiry: &mut impl Inquiry,
+    mut see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
+) -> Result<Asked, Failure> {
     let mut asked = Asked {
         pinned: asker.is_pinned(),
+        rederived: rederive,
         ..Asked::default()
     };
     let mut size = size;
     while let Some(question) = inquiry.next() {
-        let mut answer = asker.ask(Ask {
+        let answer = asker.ask(Ask {
             filter: question.filter,
             range: question.range,
             descending: question.descending,
@@ -82,6 +99,7 @@ pub(super) async fn ask_at(
             prove: true,
             page_size: MAX_PAGE_SIZE,
         });
+        let mut answer = answer.rederived(rederive)?;
         while let Some((header, body)) = answer.next().await? {
             let facts =
                 Facts::new(&header, &body).map_err(|error| malformed(&error.to_string()))?;
@@ -113,6 +131,7 @@ impl Asked {
         let questions = count(self.questions, "question", "questions");
         let size = self.size;
         let how = match self.seal {
+            _ if self.rederived => "re-derived".to_owned(),
             Some((seal, covered)) if covered >= size => format!("sealed by entry {seal}"),
             Some((seal, covered)) => {
                 let rest = size.saturating_sub(covered);

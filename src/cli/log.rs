@@ -73,6 +73,9 @@ pub(super) struct Arguments {
     /// Take the server's word that nothing is missing
     #[arg(long)]
     pub(super) no_proof: bool,
+    /// Read and judge every entry in question, relying on no index
+    #[arg(long, conflicts_with_all = ["no_proof", "count", "group_by"])]
+    rederive: bool,
     /// Say how the index was used
     #[arg(long)]
     pub(super) explain: bool,
@@ -180,7 +183,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
             limit => limit.saturating_add(1).min(MAX_PAGE_SIZE),
         },
     };
-    let mut answer = asker.ask(ask);
+    let mut answer = asker.ask(ask).rederived(arguments.rederive)?;
     let mut rows = RowWriter::new(arguments.output.output);
     let mut summary = Summary::default();
     let mut turned = Vec::new();

@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. The format never depends on a terminal; colour and
 //! width may. Exit codes are those of [`failure`].
 
+mod accuse;
 mod answer;
 mod append;
 mod arguments;
@@ -29,7 +30,9 @@ mod log;
 mod prove;
 mod queries;
 mod question;
+mod rederive;
 mod render;
+mod scratch;
 mod serve;
 mod show;
 mod state;
@@ -41,6 +44,8 @@ mod token;
 mod trace;
 mod verify;
 mod verify_case;
+mod verify_index;
+mod verify_server;
 mod watch;
 
 use std::process::ExitCode;

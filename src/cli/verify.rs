@@ -4,34 +4,32 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio_stream::StreamExt;
 
 use super::arguments::{Connection, Global, Pinned};
-use super::bodies::{self, Received, receive};
-use super::connect::connect;
 use super::failure::Failure;
 use super::init::home;
 use super::render::escape;
-use super::verify_case;
-use crate::entry::{Tag, v1};
-use crate::ledger::{LedgerError, audit_directory, in_parallel};
+use super::scratch::ScratchFiles;
+use super::{verify_case, verify_index, verify_server};
+use crate::entry::Tag;
+use crate::ledger::{LedgerError, audit_directory, rederive_directory};
 use crate::note::VerifierKey;
 use crate::store::StoreError;
 use crate::verify::{
-    Audit, AuditReport, Case, Evidence, Finding, MAX_CASE_BYTES, Minimum, Verdict, check_entry,
-    file_format,
+    ACCUSATION_FORMAT, AuditReport, Case, Evidence, MAX_CASE_BYTES, Minimum, Verdict, file_format,
 };
 
-/// Entries that are checked together, on all processors.
-const ENTRIES_AT_ONCE: usize = 4096;
-
 #[derive(Debug, Args)]
-#[command(after_help = "Ends with 0: OK, 3: TAMPERED, 4: server not reached, 5: COULD NOT CHECK.")]
+#[command(
+    after_help = "Ends with 0: OK, 3: TAMPERED, 4: server not reached, 5: COULD NOT CHECK.\n\
+    --rederive keeps what it derives in files without a name in TMPDIR."
+)]
 pub(super) struct Arguments {
-    /// Evidence of an entry, or a case
+    /// Evidence of an entry, a case, or an accusation that --rederive wrote
     #[arg(conflicts_with = "dir")]
     file: Option<PathBuf>,
     /// Directory of a ledger that is not running
@@ -40,13 +38,24 @@ pub(super) struct Arguments {
     /// The anchor's file, if it is elsewhere
     #[arg(long, value_name = "FILE", requires = "dir")]
     anchor: Option<PathBuf>,
+    /// Also build the search index again from the entries, and compare it with every seal
+    #[arg(long, conflicts_with = "file")]
+    pub(super) rederive: bool,
+    /// Where to put the proof of a false index, for others; never overwritten
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "rederive",
+        conflicts_with = "dir"
+    )]
+    pub(super) out: Option<PathBuf>,
     /// A signed checkpoint, kept somewhere else, that the ledger must extend
     #[arg(long, value_name = "FILE")]
     minimum: Option<PathBuf>,
     #[command(flatten)]
     pinned: Pinned,
     #[command(flatten)]
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 pub(super) fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
@@ -57,14 +66,21 @@ pub(super) fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Fa
         return self::file(file, pinned, minimum);
     }
     if let Some(dir) = &arguments.dir {
-        return directory(dir, arguments.anchor.as_deref(), pinned, minimum, global);
+        let anchor = arguments.anchor.as_deref();
+        return directory(dir, anchor, pinned, minimum, arguments.rederive, global);
+    }
+    if let Some(out) = arguments.out.as_deref().filter(|out| out.exists()) {
+        let out = out.display();
+        return Err(Failure::usage(format!(
+            "--out {out}: it exists, and is never overwritten"
+        )));
     }
     if arguments.connection.url().is_none() {
         return Err(Failure::usage(
             "verify what? give an evidence file, --dir or --server",
         ));
     }
-    super::runtime()?.block_on(server(&arguments.connection, pinned, minimum, global))
+    super::runtime()?.block_on(verify_server::run(arguments, pinned, minimum, global))
 }
 
 fn read_text(path: &Path) -> Result<String, Failure> {
@@ -104,6 +120,7 @@ fn file(
     });
     match file_format(&json).as_deref() {
         Some(Case::FORMAT) => case(&json, pinned, minimum),
+        Some(ACCUSATION_FORMAT) => verify_index::accusation(&json, pinned),
         _ => evidence(&json, pinned, minimum),
     }
 }
@@ -154,6 +171,7 @@ fn directory(
     anchor: Option<&Path>,
     pinned: Option<&VerifierKey>,
     minimum: Option<&str>,
+    rederive: bool,
     global: &Global,
 ) -> Result<ExitCode, Failure> {
     if !dir.is_dir() {
@@ -167,8 +185,8 @@ fn directory(
         bar.set_length(all);
         bar.set_position(done);
     };
-    let report = audit_directory(&home(dir, anchor), pinned, minimum, &mut show);
-    bar.finish_and_clear();
+    let home = home(dir, anchor);
+    let report = audit_directory(&home, pinned, minimum, &mut show);
     let report = report.map_err(|error| match error {
         LedgerError::Store(StoreError::InUse { .. }) => Failure::unchecked(format!(
             "COULD NOT CHECK: {} is in use by a running ledger; give --server instead",
@@ -183,79 +201,26 @@ fn directory(
             report.unacknowledged
         ));
     }
-    conclude(&report.verdict, &facts)
-}
-
-async fn server(
-    connection: &Connection,
-    pinned: Option<&VerifierKey>,
-    minimum: Option<&str>,
-    global: &Global,
-) -> Result<ExitCode, Failure> {
-    let mut client = connect(connection).await?;
-    let genesis = client
-        .get_genesis(v1::GetGenesisRequest {})
-        .await?
-        .into_inner();
-    let genesis = bodies::genesis(&genesis.descriptor)?;
-    let mut audit = Audit::new(&genesis, pinned, minimum);
-    let mut answers = client
-        .list_entries(v1::ListEntriesRequest::default())
-        .await?
-        .into_inner();
-    let mut checkpoint = String::new();
-    let mut waiting = Vec::new();
-    let bar = progress(global);
-    while let Some(answer) = answers.next().await {
-        let answer = answer?;
-        if checkpoint.is_empty() {
-            checkpoint = answer.checkpoint;
-        }
-        waiting.extend(answer.entries);
-        if waiting.len() >= ENTRIES_AT_ONCE {
-            if fold(&mut audit, genesis.origin(), &std::mem::take(&mut waiting))?.is_err() {
-                break;
-            }
-            bar.set_position(audit.size());
-        }
+    if !rederive || verify_index::is_tampered(&report.verdict) {
+        bar.finish_and_clear();
+        return conclude(&report.verdict, &facts);
     }
-    // A finding is kept by the audit, and is what it ends with.
-    let _ = fold(&mut audit, genesis.origin(), &waiting)?;
+    let started = Instant::now();
+    let scratch = ScratchFiles::new();
+    let index = rederive_directory(&home, &scratch, &mut show)
+        .map_err(|error| Failure::unchecked(format!("COULD NOT CHECK: {error}")));
     bar.finish_and_clear();
-    let report = audit.finish(&checkpoint);
-    conclude(&report.verdict, &facts_of(&report))
+    let index = index?;
+    verify_index::say_rate(index.entries, started, global);
+    facts.extend(verify_index::facts(&index.rederived));
+    facts.extend(index.difference);
+    conclude(
+        &verify_index::both(report.verdict, index.rederived.verdict()),
+        &facts,
+    )
 }
 
-/// Checks entries on all processors, and folds them in order.
-fn fold(
-    audit: &mut Audit,
-    origin: &str,
-    entries: &[v1::Entry],
-) -> Result<Result<(), Finding>, Failure> {
-    let received = entries
-        .iter()
-        .zip(audit.size()..)
-        .map(|(entry, seq)| Ok((seq, receive(entry)?)))
-        .collect::<Result<Vec<(u64, Received)>, Failure>>()?;
-    let checked = in_parallel(&received, |entries| {
-        let check = |(seq, entry): &(u64, Received)| {
-            check_entry(origin, *seq, &entry.header.encode(), &entry.body)
-        };
-        entries.iter().map(check).collect()
-    });
-    for entry in checked {
-        let folded = match entry {
-            Ok(entry) => audit.fold(&entry),
-            Err(finding) => Err(audit.fail(finding)),
-        };
-        if folded.is_err() {
-            return Ok(folded);
-        }
-    }
-    Ok(Ok(()))
-}
-
-fn facts_of(report: &AuditReport) -> Vec<String> {
+pub(super) fn facts_of(report: &AuditReport) -> Vec<String> {
     let mut facts = vec![format!("{} entries", report.entries)];
     if let Some(checkpoint) = &report.checkpoint {
         facts.push(format!(
@@ -274,7 +239,7 @@ fn facts_of(report: &AuditReport) -> Vec<String> {
 }
 
 /// Says the verdict, and gives its exit code.
-fn conclude(verdict: &Verdict, facts: &[String]) -> Result<ExitCode, Failure> {
+pub(super) fn conclude(verdict: &Verdict, facts: &[String]) -> Result<ExitCode, Failure> {
     let mut out = anstream::stdout();
     writeln!(out, "{}", escape(&verdict.to_string()))?;
     for fact in facts {
@@ -290,7 +255,7 @@ fn tags(tags: &[Tag]) -> String {
         .join(", ")
 }
 
-fn progress(global: &Global) -> ProgressBar {
+pub(super) fn progress(global: &Global) -> ProgressBar {
     if global.quiet {
         return ProgressBar::hidden();
     }

@@ -97,6 +97,25 @@ impl<S: Source> Segment<S> {
         Ok(last.saturating_sub(first).saturating_add(1))
     }
 
+    /// The leaves of a range of indices, as far as there are any.
+    pub fn leaves_at(&self, indices: Range<u64>) -> Result<Found, SegmentError<S::Error>> {
+        let first_leaf = indices.start.min(self.leaves());
+        let end = indices.end.clamp(first_leaf, self.leaves());
+        let leaves = (first_leaf..end).map(|index| self.leaf(index));
+        let leaves = leaves.collect::<Result<_, _>>()?;
+        Ok(Found { first_leaf, leaves })
+    }
+
+    /// The encodings of these leaves.
+    pub fn leaf_bytes(&self, indices: Range<u64>) -> Result<Vec<Vec<u8>>, SegmentError<S::Error>> {
+        let found = self.leaves_at(indices)?;
+        Ok(found
+            .leaves
+            .iter()
+            .map(|leaf| leaf.bytes.to_vec())
+            .collect())
+    }
+
     /// The entries of `window` that have a term of the range.
     pub fn postings(
         &self,

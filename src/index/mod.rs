@@ -13,6 +13,7 @@
 //! for, and the filter is evaluated on every entry of it: by the server for an answer, and again by whoever verifies it.
 
 mod check;
+mod compare;
 mod count;
 mod facts;
 mod fields;
@@ -33,6 +34,7 @@ mod terms;
 mod walk;
 
 pub use check::{TermProofError, check_lists, check_tallies, check_terms};
+pub use compare::{Difference, check_form, first_difference, has_term, term_name};
 pub use count::{Counts, GroupBy, GroupByError, Tally};
 pub use facts::Facts;
 pub use fields::{Field, FieldKind, Value, field};

@@ -22,6 +22,16 @@ impl TermRange {
         Self { from: term, to }
     }
 
+    /// The range without a term.
+    pub fn nothing() -> Self {
+        let (tag, value) = (0, Vec::new());
+        let from = Term { tag, value };
+        Self {
+            to: from.clone(),
+            from,
+        }
+    }
+
     /// The values of a field from `from`, included, to `to`, excluded; each end is open when it is `None`.
     pub fn between(tag: u16, from: Option<Vec<u8>>, to: Option<Vec<u8>>) -> Self {
         let value = from.unwrap_or_default();

@@ -35,7 +35,7 @@ pub use prove::{
     NodeReader, prove_consistency, prove_inclusion, prove_subtree_consistency,
     prove_subtree_inclusion, root_at, subtree_root,
 };
-pub use range::{prove_range, verify_range};
+pub use range::{prove_range, range_of_inclusions, verify_range};
 pub use tile::{NodeInTile, TILE_HEIGHT, TILE_WIDTH, Tile, TilePathError, tile_node};
 pub use verify::{
     verify_consistency, verify_inclusion, verify_subtree_consistency, verify_subtree_inclusion,

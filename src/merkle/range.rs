@@ -59,6 +59,28 @@ pub fn verify_range(
     expect_root(WhichRoot::Tree, root, &computed)
 }
 
+/// The proof of the run [`first`, `end`) in the tree of `size` leaves, from the inclusion proofs of its first and of its last
+/// leaf. None if these are not of the length that such proofs have.
+pub fn range_of_inclusions(
+    first: u64,
+    end: u64,
+    size: u64,
+    of_first: &[Hash],
+    of_last: &[Hash],
+) -> Option<Vec<Hash>> {
+    let run = check_run(first, end.saturating_sub(first), size).ok()?;
+    let to_first = Path::new(run.start..run.start + 1, 0..size).steps;
+    let to_last = Path::new(run.end - 1..run.end, 0..size).steps;
+    if to_first.len() != of_first.len() || to_last.len() != of_last.len() {
+        return None;
+    }
+    let on = |side| move |(step, hash): (&Step, &Hash)| (step.side == side).then_some(*hash);
+    let left = to_first.iter().zip(of_first.iter().rev());
+    let right = to_last.iter().rev().zip(of_last);
+    let left = left.filter_map(on(Side::Left));
+    Some(left.chain(right.filter_map(on(Side::Right))).collect())
+}
+
 fn check_run(first: u64, count: u64, size: u64) -> Result<Range<u64>, BoundsError> {
     let not_a_run = BoundsError::NotARun { first, count };
     if count == 0 {

@@ -15,6 +15,7 @@ mod query;
 mod read;
 mod receipt;
 mod rpc;
+mod segment;
 mod status;
 mod token;
 mod watch;
@@ -30,6 +31,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 pub use identity::{Authentication, Token, TokenError, check_token_name};
+pub use query::response as search_response;
 
 use crate::ledger::Ledger;
 use closing::Close;

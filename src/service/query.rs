@@ -75,7 +75,8 @@ pub(super) async fn search(
     .await
 }
 
-fn response(page: Page, size: u64, next_page_token: String) -> v1::SearchResponse {
+/// A page of the answer at `size` as it is sent.
+pub fn response(page: Page, size: u64, next_page_token: String) -> v1::SearchResponse {
     v1::SearchResponse {
         checkpoint: page.published.note.clone(),
         size,

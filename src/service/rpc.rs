@@ -10,7 +10,7 @@ use super::identity::Caller;
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
-use super::{append, count, inquiry, query, read, watch};
+use super::{append, count, inquiry, query, read, segment, watch};
 use crate::entry::v1;
 use crate::ledger::Ledger;
 
@@ -82,6 +82,14 @@ impl QueryService for Query {
     ) -> Result<Response<v1::GetLineageResponse>, Status> {
         caller(&request)?;
         inquiry::lineage(&self.ledger, request.into_inner()).await
+    }
+
+    async fn get_segment(
+        &self,
+        request: Request<v1::GetSegmentRequest>,
+    ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+        caller(&request)?;
+        segment::get(&self.ledger, request.into_inner()).await
     }
 }
 

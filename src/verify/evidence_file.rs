@@ -78,7 +78,7 @@ struct FirstInFile {
 
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct PartInFile {
+pub(super) struct PartInFile {
     part: String,
     #[serde(
         default,
@@ -214,7 +214,7 @@ fn parse_first_entry(first: &FirstInFile) -> Result<FirstEntry, Finding> {
     })
 }
 
-fn parse_body(parts: Vec<PartInFile>) -> Result<Body, Finding> {
+pub(super) fn parse_body(parts: Vec<PartInFile>) -> Result<Body, Finding> {
     let parts = parts
         .into_iter()
         .map(parse_part)
@@ -251,7 +251,7 @@ fn parse_part(part: PartInFile) -> Result<(Tag, Content), Finding> {
     Ok((tag, content))
 }
 
-fn write_part((tag, content): &(Tag, Content)) -> PartInFile {
+pub(super) fn write_part((tag, content): &(Tag, Content)) -> PartInFile {
     let mut part = PartInFile {
         part: tag.name().into(),
         ..PartInFile::default()

@@ -7,11 +7,15 @@
 //! - [`Evidence`]: one entry with its proof as a file, for someone who has no server
 //! - [`Case`]: an answer with its proof as a file, likewise, and [`Withholding`]: what of it can be kept back
 //! - [`verify_page`], [`verify_count`]: that an answer to a question leaves no entry out
+//! - [`Rederivation`]: the search index built again and held against every seal
+//! - [`Accusation`]: what shows anybody that a seal is false
 //! - [`check_entry`], [`Audit`]: every entry of a ledger, from wherever they come
 //!
 //! Nothing here believes a hash, a size or a key because a ledger sent it: hashes are computed from
 //! bytes, sizes come from signed checkpoints, and keys from the caller.
 
+mod accusation;
+mod accusation_file;
 mod audit;
 mod case;
 mod case_answer;
@@ -27,12 +31,15 @@ mod expand;
 mod originals;
 mod page;
 mod receipt;
+mod rederive;
 mod search;
 mod text;
 mod trust;
 mod verdict;
 mod withhold;
 
+pub use accusation::{Accusation, Contradiction, Judgement, Lie, ShownEntry, ShownSegment};
+pub use accusation_file::{ACCUSATION_FORMAT, MAX_ACCUSATION_BYTES};
 pub use audit::{Audit, AuditReport};
 pub use case::{Case, CaseReport, Extends, Made, ProvedCase};
 pub use case_answer::{Answered, CaseAnswer, CasePage};
@@ -47,6 +54,10 @@ pub use evidence_file::MAX_EVIDENCE_BYTES;
 pub use expand::expand_receipt;
 pub use originals::Originals;
 pub use receipt::{Expected, verify_receipt};
+pub use rederive::{
+    DeriveError, Derived, DerivedSegment, Deriving, FalseSeal, Kept, Rederivation, Rederived,
+    Scratch,
+};
 pub use search::{ProvedPage, Question, verify_page};
 pub use verdict::{Check, Finding, Reason, Verdict};
 pub use withhold::Withholding;

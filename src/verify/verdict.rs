@@ -243,4 +243,18 @@ pub enum Reason {
         /// The first such part of it.
         tag: Tag,
     },
+    /// Segments are made of parts that are not shown.
+    #[error("the index from entry {seq} on: its {} is not shown", tag.name())]
+    NotRederived {
+        /// The first entry with such a part.
+        seq: u64,
+        /// The part.
+        tag: Tag,
+    },
+    /// A seal is over an index of a version that this verifier does not know.
+    #[error("the index that entry {seq} seals: it is of another version")]
+    UnknownIndex {
+        /// The seal.
+        seq: u64,
+    },
 }

@@ -70,7 +70,7 @@ fn names(disk: &MemoryDisk) -> Vec<String> {
 }
 
 /// A disk with a closed ledger whose index has a merged segment and two small ones.
-fn indexed(operator: &Operator) -> MemoryDisk {
+pub(super) fn indexed(operator: &Operator) -> MemoryDisk {
     let disk = MemoryDisk::new();
     operator.init(&disk).unwrap();
     let ledger = operator.open(&disk).unwrap();

@@ -124,4 +124,6 @@ mod tidy;
 mod verify_audit;
 mod verify_evidence;
 mod verify_receipt;
+#[cfg(feature = "server")]
+mod verify_rederive;
 mod verify_support;

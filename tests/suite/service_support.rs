@@ -57,7 +57,6 @@ impl TestServer {
         authentication: Authentication,
         tls: Option<Tls>,
     ) -> Self {
-        let scheme = if tls.is_some() { "https" } else { "http" };
         let disk = disk.clone();
         let ledger = tokio::task::spawn_blocking(move || {
             let clock = SystemClock::default();
@@ -73,6 +72,16 @@ impl TestServer {
         })
         .await
         .unwrap();
+        Self::serve(ledger, authentication, tls).await
+    }
+
+    /// A server of this ledger.
+    pub(super) async fn of(ledger: Arc<Ledger>) -> Self {
+        Self::serve(ledger, Authentication::None, None).await
+    }
+
+    async fn serve(ledger: Arc<Ledger>, authentication: Authentication, tls: Option<Tls>) -> Self {
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
             "{scheme}://localhost:{}",
