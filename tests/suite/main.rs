@@ -95,6 +95,10 @@ mod note_policy;
 mod note_proof;
 mod note_rotation;
 mod note_signed;
+#[cfg(feature = "server")]
+mod query_battery;
+#[cfg(feature = "server")]
+mod query_lies;
 mod scripts_prepare;
 #[cfg(feature = "server")]
 mod service_append;

@@ -316,10 +316,11 @@ pub(super) fn random_filter(random: &mut Random, depth: u32) -> String {
     }
 }
 
+/// How many questions are asked over the network; those in one process are in `query_battery`.
 pub(super) fn queries() -> u64 {
-    let asked = std::env::var("GRAVEN_QUERIES").ok();
+    let asked = std::env::var("GRAVEN_SERVED_QUERIES").ok();
     asked.map_or(150, |queries| {
-        queries.parse().expect("GRAVEN_QUERIES is a number")
+        queries.parse().expect("GRAVEN_SERVED_QUERIES is a number")
     })
 }
 
