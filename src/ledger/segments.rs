@@ -18,44 +18,8 @@ use super::segment_objects::{SegmentObjects, StoredSegment, damaged};
 use crate::entry::genesis::INDEX_VERSION;
 use crate::entry::v1;
 use crate::index::{LEVELS, Levels, SegmentId, SegmentRecord};
-use crate::merkle::{Frontier, Hash, NodeReader, node_hash};
+use crate::merkle::{Frontier, Hash, Nodes};
 use crate::store::{Direction, KeyRange, Objects, Read, Space};
-
-/// The complete nodes of a growing tree, all of them.
-#[derive(Debug, Default)]
-struct Nodes(Vec<Vec<Hash>>);
-
-impl Nodes {
-    fn push(&mut self, leaf_hash: Hash) {
-        let mut node = leaf_hash;
-        for level in 0.. {
-            if self.0.len() == level {
-                self.0.push(Vec::new());
-            }
-            let Some(row) = self.0.get_mut(level) else {
-                return;
-            };
-            row.push(node);
-            match row.as_slice() {
-                [.., left, right] if row.len().is_multiple_of(2) => node = node_hash(left, right),
-                _ => return,
-            }
-        }
-    }
-}
-
-impl NodeReader for Nodes {
-    type Error = ();
-
-    fn node(&self, level: u8, index: u64) -> Result<Hash, ()> {
-        let row = self.0.get(usize::from(level)).ok_or(())?;
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| row.get(index))
-            .copied()
-            .ok_or(())
-    }
-}
 
 /// The records of one level.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - [`Hash`], [`leaf_hash`], [`node_hash`], [`empty_root`]: the three hashes of RFC 6962 §2.1
-//! - [`Frontier`]: the state of an append-only tree in at most 64 hashes
+//! - [`Frontier`]: the state of an append-only tree in at most 64 hashes; [`Nodes`]: all of a small one
 //! - [`prove_inclusion`], [`prove_consistency`] and [`verify_inclusion`], [`verify_consistency`],
 //!   with their forms for subtrees as draft-ietf-plants-merkle-tree-certs defines them
 //! - [`prove_range`], [`verify_range`]: a contiguous run of leaves
@@ -21,6 +21,7 @@ mod edge;
 mod error;
 mod frontier;
 mod hash;
+mod nodes;
 mod path;
 mod prove;
 mod range;
@@ -31,6 +32,7 @@ pub use edge::{Edge, FullTile};
 pub use error::{BoundsError, FrontierError, ProofError, ProveError, WhichRoot};
 pub use frontier::{Frontier, MAX_SIZE};
 pub use hash::{Hash, empty_root, leaf_hash, node_hash};
+pub use nodes::Nodes;
 pub use prove::{
     NodeReader, prove_consistency, prove_inclusion, prove_subtree_consistency,
     prove_subtree_inclusion, root_at, subtree_root,

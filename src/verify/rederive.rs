@@ -14,7 +14,7 @@ use crate::index::{
     Facts, LEVELS, Levels, MergeError, Segment, SegmentId, SegmentRecord, Sink, Source, TermMap,
     merge,
 };
-use crate::merkle::{Frontier, Hash, NodeReader, node_hash, root_at};
+use crate::merkle::{Frontier, Nodes, root_at};
 
 /// The parts that terms are made of. None of them can be erased.
 const TERM_PARTS: [Tag; 4] = [Tag::Envelope, Tag::Who, Tag::What, Tag::Context];
@@ -392,38 +392,5 @@ impl FalseSeal {
             expected,
             "a seal over something else",
         )
-    }
-}
-
-/// The complete nodes of a growing tree.
-#[derive(Debug, Default)]
-struct Nodes(Vec<Vec<Hash>>);
-
-impl Nodes {
-    fn push(&mut self, leaf_hash: Hash) {
-        let mut node = leaf_hash;
-        for level in 0.. {
-            if self.0.len() == level {
-                self.0.push(Vec::new());
-            }
-            let Some(row) = self.0.get_mut(level) else {
-                return;
-            };
-            row.push(node);
-            match row.as_slice() {
-                [.., left, right] if row.len().is_multiple_of(2) => node = node_hash(left, right),
-                _ => return,
-            }
-        }
-    }
-}
-
-impl NodeReader for Nodes {
-    type Error = ();
-
-    fn node(&self, level: u8, index: u64) -> Result<Hash, ()> {
-        let row = self.0.get(usize::from(level)).ok_or(())?;
-        let index = usize::try_from(index).map_err(|_| ())?;
-        row.get(index).copied().ok_or(())
     }
 }
