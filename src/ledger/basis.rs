@@ -48,6 +48,12 @@ pub struct PageProof {
 /// A header, and the hashes that prove it to be in the tree of the answer's size.
 pub(super) type Bound = (Header, Vec<Hash>);
 
+/// The terms of a segment that are worth reading, for each range of the plan.
+pub(super) struct WorthReading {
+    id: SegmentId,
+    found: Vec<Option<Found>>,
+}
+
 /// What the pages of one answer have in common.
 pub(super) struct Basis {
     pub(super) plan: Plan,
@@ -95,44 +101,37 @@ impl Basis {
     }
 
     /// For each range of the plan the seqs of a piece of a segment that have one of its terms, none where that is not worth
-    /// reading.
+    /// reading. `known` holds what was found for the piece before, which is mostly of the same segment.
     pub(super) fn lists(
         &self,
         segment: &StoredSegment,
+        known: &mut Option<WorthReading>,
         piece: &Range<u64>,
     ) -> Result<Vec<Option<Ranges>>, LedgerError> {
-        self.lists_of(segment, &self.worth_reading(segment)?, piece)
-    }
-
-    /// The terms of a segment that are worth reading, for each range of the plan.
-    pub(super) fn worth_reading(
-        &self,
-        segment: &StoredSegment,
-    ) -> Result<Vec<Option<Found>>, LedgerError> {
-        worth_reading(segment, &self.plan)
-    }
-
-    /// The same as `lists`, for terms that were found.
-    pub(super) fn lists_of(
-        &self,
-        segment: &StoredSegment,
-        found: &[Option<Found>],
-        piece: &Range<u64>,
-    ) -> Result<Vec<Option<Ranges>>, LedgerError> {
-        let ranges = self.plan.ranges().iter().zip(found);
+        let id = segment.record().id;
+        let worth = match known.take() {
+            Some(known) if known.id == id => known,
+            _ => WorthReading {
+                id,
+                found: worth_reading(segment, &self.plan)?,
+            },
+        };
+        let ranges = self.plan.ranges().iter().zip(&worth.found);
         let lists = ranges.map(|(range, found)| {
             let list = found
                 .as_ref()
                 .map(|found| segment.postings(found, range, piece));
             list.transpose().map_err(unreadable)
         });
-        lists.collect()
+        let lists = lists.collect();
+        *known = Some(worth);
+        lists
     }
 
     /// At most so many entries of a segment can match.
     pub(super) fn most(&self, segment: &StoredSegment) -> Result<u64, LedgerError> {
-        let found = find_ranges(segment, &self.plan)?;
-        Ok(self.plan.most(&counts(&found, &self.plan)))
+        let FoundRanges { counts, .. } = find_ranges(segment, &self.plan)?;
+        Ok(self.plan.most(&counts))
     }
 }
 
@@ -296,38 +295,37 @@ impl Ledger {
     }
 }
 
-/// The terms of each range of the plan; none where they stand in too many leaves, or where those before leave nothing.
-fn find_ranges(segment: &StoredSegment, plan: &Plan) -> Result<Vec<Option<Found>>, LedgerError> {
+/// What a segment has of each range of the plan.
+struct FoundRanges {
+    /// The terms.
+    found: Vec<Option<Found>>,
+    /// How many entries have one of them.
+    counts: Vec<Option<u64>>,
+}
+
+/// Finds the terms of each range; none where they stand in too many leaves, or where those before leave nothing.
+fn find_ranges(segment: &StoredSegment, plan: &Plan) -> Result<FoundRanges, LedgerError> {
     let mut found: Vec<Option<Found>> = Vec::with_capacity(plan.ranges().len());
     let mut counts = vec![None; plan.ranges().len()];
-    for (range, count) in plan.ranges().iter().zip(0..) {
+    for (index, range) in plan.ranges().iter().enumerate() {
         let nothing_left = plan.most(&counts) == 0;
         let terms = if nothing_left {
             None
         } else {
             segment.find(range, MAX_LEAVES).map_err(unreadable)?
         };
-        if let Some(count) = counts.get_mut(count) {
+        if let Some(count) = counts.get_mut(index) {
             *count = terms.as_ref().map(|terms| terms.count(range));
         }
         found.push(terms);
     }
-    Ok(found)
-}
-
-/// How many entries have a term of each range.
-fn counts(found: &[Option<Found>], plan: &Plan) -> Vec<Option<u64>> {
-    let found = found.iter().zip(plan.ranges());
-    found
-        .map(|(found, range)| found.as_ref().map(|found| found.count(range)))
-        .collect()
+    Ok(FoundRanges { found, counts })
 }
 
 /// The terms of each range of the plan, where they are worth reading.
 fn worth_reading(segment: &StoredSegment, plan: &Plan) -> Result<Vec<Option<Found>>, LedgerError> {
-    let found = find_ranges(segment, plan)?;
-    let worth = plan.worth_reading(&counts(&found, plan));
-    let found = found.into_iter().zip(worth);
+    let FoundRanges { found, counts } = find_ranges(segment, plan)?;
+    let found = found.into_iter().zip(plan.worth_reading(&counts));
     Ok(found
         .map(|(found, worth)| found.filter(|_| worth))
         .collect())

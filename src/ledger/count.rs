@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Ledger;
-use super::basis::{Basis, PageProof, prove_ranges, runs};
+use super::basis::{Basis, PageProof, WorthReading, prove_ranges, runs};
 use super::error::LedgerError;
 use super::published::Published;
 use super::reader::SealedEntry;
@@ -149,9 +149,10 @@ impl Counting<'_> {
     /// Goes through the range until the page is full. Returns the seqs that it answers for.
     fn walk(&mut self, range: &Range<u64>) -> Result<Range<u64>, LedgerError> {
         let possible = self.basis.possible(range);
+        let mut known = None;
         for (segment, piece) in self.basis.pieces(&possible) {
             let end = match segment {
-                Some(segment) => self.count_piece(&segment, &piece, &possible)?,
+                Some(segment) => self.count_piece(&segment, &mut known, &piece, &possible)?,
                 None => self.read(&piece.into())?,
             };
             if let Some(end) = end {
@@ -165,10 +166,11 @@ impl Counting<'_> {
     fn count_piece(
         &mut self,
         segment: &StoredSegment,
+        known: &mut Option<WorthReading>,
         piece: &Range<u64>,
         possible: &Range<u64>,
     ) -> Result<Option<u64>, LedgerError> {
-        let lists = self.basis.lists(segment, piece)?;
+        let lists = self.basis.lists(segment, known, piece)?;
         self.runs += runs(&lists);
         self.cost.segments += 1;
         self.cost.ranges += lists.len() as u64;
@@ -335,7 +337,7 @@ impl Counting<'_> {
         };
         let id = segment.record().id;
         let piece = overlap(&id.seqs(), window);
-        let lists = self.basis.lists(segment, &piece)?;
+        let lists = self.basis.lists(segment, &mut None, &piece)?;
         let Candidates { seqs, exact } = plan.candidates(&lists, &piece);
         let by_terms =
             self.count.next_value.is_some() || self.by_terms.get(&id).is_some_and(|known| *known);

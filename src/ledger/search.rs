@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Ledger;
-use super::basis::{Basis, PageProof, prove_ranges, runs};
+use super::basis::{Basis, PageProof, WorthReading, prove_ranges, runs};
 use super::error::LedgerError;
 use super::published::Published;
 use super::reader::SealedEntry;
@@ -12,7 +12,7 @@ use super::segment_objects::StoredSegment;
 use crate::entry::Header;
 use crate::entry::body::Content;
 use crate::index::filter::{Filter, Truth};
-use crate::index::{Facts, Found, Ranges, SegmentId};
+use crate::index::{Facts, Ranges};
 use crate::store::Direction;
 
 /// Bytes of the entries of a page; one more entry may come on top.
@@ -125,10 +125,10 @@ impl Answer<'_> {
         if self.search.direction == Direction::Reverse {
             pieces.reverse();
         }
-        let mut found = None;
+        let mut known = None;
         for (segment, piece) in pieces {
             let candidates = match &segment {
-                Some(segment) => self.candidates(segment, &mut found, &piece)?,
+                Some(segment) => self.candidates(segment, &mut known, &piece)?,
                 None => self.behind_the_index(&piece)?,
             };
             if let Some(last) = self.take(&candidates)? {
@@ -153,20 +153,14 @@ impl Answer<'_> {
         }
     }
 
-    /// The seqs of a piece of a segment that can match. `last` holds what was found in the segment of the piece before.
+    /// The seqs of a piece of a segment that can match.
     fn candidates(
         &mut self,
         segment: &StoredSegment,
-        last: &mut Option<(SegmentId, Vec<Option<Found>>)>,
+        known: &mut Option<WorthReading>,
         piece: &Range<u64>,
     ) -> Result<Ranges, LedgerError> {
-        let id = segment.record().id;
-        let found = match last.take() {
-            Some((of, found)) if of == id => found,
-            _ => self.basis.worth_reading(segment)?,
-        };
-        let lists = self.basis.lists_of(segment, &found, piece)?;
-        *last = Some((id, found));
+        let lists = self.basis.lists(segment, known, piece)?;
         self.runs += runs(&lists);
         self.cost.segments += 1;
         self.cost.ranges += lists.len() as u64;
