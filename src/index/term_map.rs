@@ -184,26 +184,33 @@ impl TermMap {
 
     /// Which entries have a term of the range, the first one that was pushed being 0.
     pub fn entries_with(&self, range: &TermRange) -> Ranges {
-        let mut runs = Vec::new();
-        for listed in &self.listed {
-            let value = self.values.get(listed.value.clone()).unwrap_or_default();
-            if range.has(listed.tag, value) {
-                runs.push(listed.last.clone());
-                let mut before = listed.before;
-                while let Some((run, earlier)) = self.runs.get(before) {
-                    runs.push(run.clone());
-                    before = *earlier;
-                }
-            }
-        }
-        let runs = runs.into_iter();
-        runs.map(|run| u64::from(run.start)..u64::from(run.end))
+        let within = self
+            .listed
+            .iter()
+            .filter(|listed| range.has(listed.tag, self.value(listed)));
+        within
+            .flat_map(|listed| self.runs_back(listed))
+            .map(|run| u64::from(run.start)..u64::from(run.end))
             .collect()
+    }
+
+    fn value(&self, listed: &Listed) -> &[u8] {
+        self.values.get(listed.value.clone()).unwrap_or_default()
+    }
+
+    /// The runs of entries that have a term, the last one first.
+    fn runs_back<'a>(&'a self, listed: &'a Listed) -> impl Iterator<Item = &'a Range<u32>> {
+        let mut next = Some((&listed.last, listed.before));
+        std::iter::from_fn(move || {
+            let (run, before) = next?;
+            next = self.runs.get(before).map(|(run, before)| (run, *before));
+            Some(run)
+        })
     }
 
     /// Writes the segment of these entries.
     pub fn write<S: Sink>(&self, id: SegmentId, sink: S) -> Result<(SegmentRecord, S), S::Error> {
-        let value = |listed: &Listed| self.values.get(listed.value.clone()).unwrap_or_default();
+        let value = |listed| self.value(listed);
         let mut terms: Vec<_> = self
             .listed
             .iter()
@@ -217,16 +224,10 @@ impl TermMap {
         let mut writer = SegmentWriter::new(id, sink);
         let mut runs = Vec::new();
         for (tag, _, listed) in terms {
-            runs.clear();
-            let mut before = listed.before;
-            while let Some((run, earlier)) = self.runs.get(before) {
-                runs.push(run.clone());
-                before = *earlier;
-            }
+            runs.extend(self.runs_back(listed).cloned());
             for run in runs.drain(..).rev() {
                 writer.push_run(run)?;
             }
-            writer.push_run(listed.last.clone())?;
             writer.end_term(tag, value(listed))?;
         }
         writer.finish()

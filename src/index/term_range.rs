@@ -66,7 +66,7 @@ impl TermRange {
 
     /// Whether a term lies in the range.
     pub fn contains(&self, term: &Term) -> bool {
-        self.from <= *term && *term < self.to
+        self.has(term.tag, &term.value)
     }
 
     /// The same, for a term by its tag and value.
