@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{Format, Global, Output};
+use super::arguments::{Global, Output};
 use super::failure::Failure;
 use super::render::{Machine, Record, escape, write_records};
 
@@ -252,23 +252,18 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .into_iter()
         .map(|(name, words)| Listed { name, words })
         .collect();
-    let format = match arguments.output.output {
-        Format::Jsonl => Machine::Jsonl,
-        Format::Json => Machine::Json,
-        Format::Csv => Machine::Csv,
-        Format::Table => {
-            let mut out = std::io::stdout().lock();
-            for row in &rows {
-                writeln!(
-                    out,
-                    "{:16} {}",
-                    escape(&row.name),
-                    escape(&typed(&row.words))
-                )?;
-            }
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    write_records(format, &["name", "words"], &rows)?;
+    if let Some(format) = Machine::of(arguments.output.output) {
+        write_records(format, &["name", "words"], &rows)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut out = std::io::stdout().lock();
+    for row in &rows {
+        writeln!(
+            out,
+            "{:16} {}",
+            escape(&row.name),
+            escape(&typed(&row.words))
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -81,10 +81,11 @@ pub(super) enum By {
     Occurred,
 }
 
-impl Question {
-    /// The names of targets that are asked about, and which time counts; refused when anything else is asked for.
-    pub(super) fn targets(&self) -> Result<(&[String], TimeBasis), Failure> {
-        let Fields {
+impl Fields {
+    /// The fields that the flags are about, with what was asked of each.
+    fn named(&self) -> [(&'static str, &[String]); 7] {
+        // Taken apart, so that no flag is forgotten here.
+        let Self {
             actor,
             action,
             target,
@@ -92,23 +93,35 @@ impl Question {
             run,
             source,
             outcome,
-        } = &self.which.fields;
-        let others = [
-            actor,
-            action,
-            digest,
-            run,
-            source,
-            outcome,
-            &self.which.filter,
-        ];
+        } = self;
+        [
+            ("actor", actor),
+            ("action", action),
+            ("target", target),
+            ("digest", digest),
+            ("run", run),
+            ("source", source),
+            ("outcome", outcome),
+        ]
+    }
+}
+
+impl Question {
+    /// The names of targets that are asked about, and which time counts; refused when anything else is asked for.
+    pub(super) fn targets(&self) -> Result<(&[String], TimeBasis), Failure> {
+        let named = self.which.fields.named();
+        let others = named.iter().filter(|(field, _)| *field != "target");
+        let mut others = others
+            .map(|(_, values)| *values)
+            .chain([self.which.filter.as_slice()]);
         let ranged = self.from > 0 || self.to.is_some() || self.since.is_some();
         let ranged = ranged || self.until.is_some() || self.reverse;
-        if ranged || others.iter().any(|values| !values.is_empty()) {
+        if ranged || others.any(|values| !values.is_empty()) {
             return Err(Failure::usage(
                 "--as-of shows the state of targets: choose them with --target alone",
             ));
         }
+        let target = &self.which.fields.target;
         if target.iter().any(|name| name.starts_with('!')) {
             return Err(Failure::usage(
                 "--as-of takes no --target with a ! in front",
@@ -183,24 +196,7 @@ impl Which {
         if !text.trim().is_empty() {
             all.push(format!("({text})"));
         }
-        let Fields {
-            actor,
-            action,
-            target,
-            digest,
-            run,
-            source,
-            outcome,
-        } = &self.fields;
-        let flags = [
-            ("actor", actor),
-            ("action", action),
-            ("target", target),
-            ("digest", digest),
-            ("run", run),
-            ("source", source),
-            ("outcome", outcome),
-        ];
+        let flags = self.fields.named();
         all.extend(
             flags
                 .iter()

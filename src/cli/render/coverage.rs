@@ -2,14 +2,11 @@
 
 use std::io::{self, Write};
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
-use comfy_table::{ColumnConstraint, ContentArrangement};
 use serde::Serialize;
 
 use super::escape::escape;
 use super::records::{Machine, Record, write_records};
-use super::table::DEFAULT_WIDTH;
+use super::table::{to_second, with_columns};
 use crate::cli::arguments::Format;
 use crate::entry::json::time;
 use crate::inquiry::{SourceReport, SourceState, Span};
@@ -169,35 +166,20 @@ pub(crate) fn write_coverage(
         .iter()
         .map(|report| SourceRecord::new(report, last_heard))
         .collect();
-    let format = match format {
-        Format::Table => return write_table(reports, &rows),
-        Format::Jsonl => Machine::Jsonl,
-        Format::Json => Machine::Json,
-        Format::Csv => Machine::Csv,
+    let Some(format) = Machine::of(format) else {
+        return write_table(reports, &rows);
     };
     write_records(format, &COLUMNS, &rows)
 }
 
 fn write_table(reports: &[SourceReport], rows: &[SourceRecord<'_>]) -> io::Result<()> {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::IsTerminal::is_terminal(&io::stdout()) {
-        table.set_width(DEFAULT_WIDTH);
-    }
-    table.set_header(["SOURCE", "ENTRIES", "LAST HEARD", "FOUND"]);
-    for column in [0, 1, 2] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
+    let mut table = with_columns(&["SOURCE", "ENTRIES", "LAST HEARD", "FOUND"], &[0, 1, 2]);
     for (report, row) in reports.iter().zip(rows) {
         let last = row.last_heard.as_deref().unwrap_or("never");
         table.add_row([
             escape(&report.source).into_owned(),
             report.entries.to_string(),
-            second(last),
+            to_second(last),
             findings(report).join("\n"),
         ]);
     }
@@ -214,7 +196,7 @@ fn findings(report: &SourceReport) -> Vec<String> {
     some(&mut found, &report.silences, "silences", |span| {
         let time = |time: Option<i64>| time.and_then(time::write).unwrap_or_default();
         let length = length(span).map(for_people).unwrap_or_default();
-        format!("silent {length} from {}", second(&time(span.from)))
+        format!("silent {length} from {}", to_second(&time(span.from)))
     });
     some(&mut found, &report.holes, "holes", |(first, last)| {
         if first == last {
@@ -280,12 +262,5 @@ fn for_people(seconds: i64) -> String {
         (_, 1.., _) => format!("{hours} h {minutes} min"),
         (_, _, 1..) => format!("{minutes} min {rest} s"),
         _ => format!("{rest} s"),
-    }
-}
-
-fn second(time: &str) -> String {
-    match time.split_once('.') {
-        Some((second, _)) => format!("{second}Z"),
-        None => time.to_owned(),
     }
 }

@@ -19,11 +19,8 @@ pub(crate) fn write_differences(
     differences: &[Difference],
     shared: &[Shared],
 ) -> io::Result<()> {
-    let machine = match format {
-        Format::Table => return write_text(runs, differences, shared),
-        Format::Jsonl => Machine::Jsonl,
-        Format::Json => Machine::Json,
-        Format::Csv => Machine::Csv,
+    let Some(machine) = Machine::of(format) else {
+        return write_text(runs, differences, shared);
     };
     let mut rows = Vec::new();
     for difference in differences {

@@ -1,15 +1,14 @@
 //! The history of a target.
 
 use std::collections::BTreeMap;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width};
+use comfy_table::{ColumnConstraint, Width};
 use serde::Serialize;
 
 use super::escape::escape;
 use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
-use super::table::DEFAULT_WIDTH;
+use super::table::with_columns;
 use crate::cli::arguments::Format;
 use crate::entry::json::{Row, short_version, time};
 use crate::entry::v1::Version;
@@ -22,11 +21,8 @@ pub(crate) fn write_history(
     steps: &[Step],
     rows: &BTreeMap<u64, Row>,
 ) -> io::Result<()> {
-    let machine = match format {
-        Format::Table => return write_table(target, steps),
-        Format::Jsonl => Machine::Jsonl,
-        Format::Json => Machine::Json,
-        Format::Csv => Machine::Csv,
+    let Some(machine) = Machine::of(format) else {
+        return write_table(target, steps);
     };
     let records: Vec<StepRecord<'_>> = steps
         .iter()
@@ -52,19 +48,7 @@ pub(crate) fn write_history(
 const NARROW: u16 = 23;
 
 fn write_table(target: &str, steps: &[Step]) -> io::Result<()> {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        table.set_width(DEFAULT_WIDTH);
-    }
-    table.set_header(["SEQ", "WHEN", "WHO", "BEFORE → AFTER", "WHY"]);
-    for column in [0, 1] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
+    let mut table = with_columns(&["SEQ", "WHEN", "WHO", "BEFORE → AFTER", "WHY"], &[0, 1]);
     // Two digests, cut short, stand below each other.
     if let Some(column) = table.column_mut(3) {
         let width = Width::Fixed(NARROW + 2);

@@ -12,11 +12,8 @@ use crate::inquiry::{Reason, ReasonKind, RunRecord, Whose};
 
 /// Writes the reasons; the text for people begins with what was recorded of the run itself.
 pub(crate) fn write_reasons(format: Format, run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
-    let machine = match format {
-        Format::Table => return write_text(run, reasons),
-        Format::Jsonl => Machine::Jsonl,
-        Format::Json => Machine::Json,
-        Format::Csv => Machine::Csv,
+    let Some(machine) = Machine::of(format) else {
+        return write_text(run, reasons);
     };
     let records: Vec<ReasonRecord<'_>> = reasons.iter().map(ReasonRecord::new).collect();
     let mut columns = vec!["kind", "whose"];

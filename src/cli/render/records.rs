@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{csv, json};
+use crate::cli::arguments::Format;
 use crate::entry::json::time;
 use crate::inquiry::Act;
 
@@ -14,6 +15,18 @@ pub(crate) enum Machine {
     Jsonl,
     Json,
     Csv,
+}
+
+impl Machine {
+    /// The same format, if it is for machines.
+    pub(crate) fn of(format: Format) -> Option<Self> {
+        match format {
+            Format::Table => None,
+            Format::Jsonl => Some(Self::Jsonl),
+            Format::Json => Some(Self::Json),
+            Format::Csv => Some(Self::Csv),
+        }
+    }
 }
 
 /// A row: an object, and the cells of a CSV file.

@@ -1,26 +1,21 @@
 //! The state at a time.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::escape::escape;
 use super::history::ids;
 use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
-use super::table::DEFAULT_WIDTH;
+use super::table::with_columns;
 use crate::cli::arguments::Format;
 use crate::entry::json::short_version;
 use crate::inquiry::Change;
 
 /// Writes the targets, each with its version and who left it so.
 pub(crate) fn write_state(format: Format, targets: &[Change]) -> io::Result<()> {
-    let machine = match format {
-        Format::Table => return write_table(targets),
-        Format::Jsonl => Machine::Jsonl,
-        Format::Json => Machine::Json,
-        Format::Csv => Machine::Csv,
+    let Some(machine) = Machine::of(format) else {
+        return write_table(targets);
     };
     let rows: Vec<StateRow<'_>> = targets.iter().map(StateRow::new).collect();
     let mut columns = vec!["target", "version"];
@@ -29,19 +24,7 @@ pub(crate) fn write_state(format: Format, targets: &[Change]) -> io::Result<()> 
 }
 
 fn write_table(targets: &[Change]) -> io::Result<()> {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        table.set_width(DEFAULT_WIDTH);
-    }
-    table.set_header(["TARGET", "VERSION", "SEQ", "SINCE", "BY"]);
-    for column in [2, 3] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
+    let mut table = with_columns(&["TARGET", "VERSION", "SEQ", "SINCE", "BY"], &[2, 3]);
     for change in targets {
         let version = change.after.as_ref().map(short_version).unwrap_or_default();
         table.add_row([

@@ -11,10 +11,10 @@ use crate::cli::answer::thousands;
 use crate::entry::json::{Row, short_version};
 
 /// Width where there is no terminal to ask.
-pub(super) const DEFAULT_WIDTH: u16 = 80;
+const DEFAULT_WIDTH: u16 = 80;
 
-/// A table of entries. Nothing is cut off: long cells wrap.
-pub(super) fn entries(rows: &[Row]) -> Table {
+/// An empty table without lines. Nothing is cut off: long cells wrap.
+fn plain() -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
@@ -22,13 +22,28 @@ pub(super) fn entries(rows: &[Row]) -> Table {
     if !io::stdout().is_terminal() {
         table.set_width(DEFAULT_WIDTH);
     }
-    table.set_header(["SEQ", "OCCURRED", "ACTOR", "ACTION", "TARGET"]);
-    // Only what people can do without on one line is wrapped.
-    for column in [0, 1, 3] {
-        if let Some(column) = table.column_mut(column) {
+    table
+}
+
+/// The same with a header. The columns `whole`, by their number from 0, keep each cell on one line: what people cannot do
+/// without there.
+pub(super) fn with_columns(header: &[&str], whole: &[usize]) -> Table {
+    let mut table = plain();
+    table.set_header(header.iter().copied());
+    for column in whole {
+        if let Some(column) = table.column_mut(*column) {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
+    table
+}
+
+/// A table of entries.
+pub(super) fn entries(rows: &[Row]) -> Table {
+    let mut table = with_columns(
+        &["SEQ", "OCCURRED", "ACTOR", "ACTION", "TARGET"],
+        &[0, 1, 3],
+    );
     for row in rows {
         table.add_row([
             row.seq.to_string(),
@@ -48,20 +63,11 @@ pub(super) fn entries(rows: &[Row]) -> Table {
 
 /// A table of groups.
 pub(super) fn groups(field: &str, groups: &[Group]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        table.set_width(DEFAULT_WIDTH);
-    }
     let header = field.to_uppercase();
-    table.set_header([header.as_str(), "COUNT", "SHARE", "FIRST", "LAST"]);
-    for column in 1..=4 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
-    }
+    let mut table = with_columns(
+        &[header.as_str(), "COUNT", "SHARE", "FIRST", "LAST"],
+        &[1, 2, 3, 4],
+    );
     for column in 1..=2 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -90,13 +96,7 @@ pub(super) fn groups(field: &str, groups: &[Group]) -> Table {
 
 /// A table of one entry's fields.
 pub(super) fn fields(fields: &[(String, String)]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        table.set_width(DEFAULT_WIDTH);
-    }
+    let mut table = plain();
     for (name, value) in fields {
         table.add_row([escape(name), escape(value)]);
     }
