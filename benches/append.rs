@@ -15,7 +15,7 @@
 mod support;
 
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -26,18 +26,9 @@ use support::{Server, cpu, micros, percentile};
 use tonic::transport::Channel;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
-    if arguments.first().map(String::as_str) == Some("--serve") {
-        support::serve(Path::new(&arguments[1]));
+    let Some((parent, seconds)) = support::arguments(5) else {
         return;
-    }
-    let parent = arguments
-        .first()
-        .map_or_else(std::env::temp_dir, PathBuf::from);
-    let seconds = arguments.get(1).map_or(5, |s| s.parse().unwrap());
+    };
     let dir = tempfile::tempdir_in(parent).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

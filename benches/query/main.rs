@@ -17,7 +17,7 @@ mod postgres;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -36,18 +36,9 @@ use tonic::transport::Channel;
 const QUESTIONS: usize = 200;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| a != "--bench")
-        .collect();
-    if arguments.first().map(String::as_str) == Some("--serve") {
-        support::serve(Path::new(&arguments[1]));
+    let Some((parent, total)) = support::arguments(1_000_000) else {
         return;
-    }
-    let parent = arguments
-        .first()
-        .map_or_else(std::env::temp_dir, PathBuf::from);
-    let total = arguments.get(1).map_or(1_000_000, |n| n.parse().unwrap());
+    };
     let dir = tempfile::tempdir_in(parent).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -2,7 +2,7 @@
 #![allow(dead_code)] // No bench uses all of it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,26 @@ pub(crate) fn key() -> SignerKey {
     SignerKey::from_seed(ORIGIN, [7; 32]).unwrap()
 }
 
+/// The directory to work in, and how much to do: `default` where it is not said. None when this process was the server of
+/// a bench, and has ended.
+pub(crate) fn arguments(default: u64) -> Option<(PathBuf, u64)> {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| a != "--bench")
+        .collect();
+    if arguments.first().map(String::as_str) == Some("--serve") {
+        serve(Path::new(&arguments[1]));
+        return None;
+    }
+    let parent = arguments
+        .first()
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let amount = arguments.get(1).map_or(default, |n| n.parse().unwrap());
+    Some((parent, amount))
+}
+
 /// Serves the ledger in `dir`, made if there is none, until the process is killed. Prints its address.
-pub(crate) fn serve(dir: &Path) {
+fn serve(dir: &Path) {
     let home = Directory::new(dir);
     if !dir.exists() {
         std::fs::create_dir_all(dir).unwrap();

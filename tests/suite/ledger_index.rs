@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use graven::entry::Kind;
 use graven::index::filter::{Filter, Truth};
-use graven::ledger::{Ledger, Page, Search};
-use graven::store::{Direction, Fault, MemoryDisk, Objects, Space, Step};
+use graven::ledger::Ledger;
+use graven::store::{Fault, MemoryDisk, Objects, Space, Step};
 use graven::verify::{Check, Verdict};
 
-use super::ledger_support::{Operator, append, event};
+use super::ledger_support::{Operator, append, event, page, wait_until_indexed};
 
 fn append_many(ledger: &Ledger, first: u64, count: u64) {
     let events: Vec<_> = (first..first + count)
@@ -29,40 +29,12 @@ fn ask(ledger: &Ledger, filter: &str) -> (u64, Vec<u64>) {
     (page.cost.entries, seqs)
 }
 
-fn page(ledger: &Ledger, filter: &str, prove: bool) -> Page {
-    let filter = Filter::parse(filter).unwrap();
-    let size = ledger.published().size();
-    ledger
-        .search(&Search {
-            filter: &filter,
-            size,
-            range: 0..u64::MAX,
-            direction: Direction::Forward,
-            limit: 1_000_000,
-            prove,
-        })
-        .unwrap()
-}
-
 fn scan(ledger: &Ledger, filter: &str) -> Vec<u64> {
     let filter = Filter::parse(filter).unwrap();
     let seqs = 0..ledger.published().size();
     let matches =
         |seq: &u64| filter.evaluate(&ledger.entry(*seq).unwrap().facts().unwrap()) == Truth::True;
     seqs.filter(matches).collect()
-}
-
-/// Waits until a rare term is found without reading more than the entries behind `covered`.
-fn wait_until_indexed(ledger: &Ledger, covered: u64) {
-    for _ in 0..2_000 {
-        // A proof shows every entry behind the index.
-        let behind = page(ledger, "actor = nobody", true).cost.entries;
-        if behind <= ledger.published().size() - covered {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("not indexed up to {covered}");
 }
 
 fn names(disk: &MemoryDisk) -> Vec<String> {

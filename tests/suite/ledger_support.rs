@@ -7,9 +7,10 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use graven::entry::{CheckedEvent, Header, Kind, Tag, v1};
+use graven::index::filter::Filter;
 use graven::ledger::{
-    Appended, Clock, Directory, DirectoryReport, Entropy, Home, Ledger, LedgerError, Options,
-    SealedEntry, audit_directory, init,
+    Appended, Clock, Directory, DirectoryReport, Entropy, Home, Ledger, LedgerError, Options, Page,
+    SealedEntry, Search, audit_directory, init,
 };
 use graven::merkle::verify_consistency;
 use graven::note::{Checkpoint, SignerKey};
@@ -239,6 +240,35 @@ pub(crate) fn export(ledger: &Ledger) -> Result<Vec<SealedEntry>, LedgerError> {
         entries.extend(ledger.next_entries(entries.len() as u64..size, Direction::Forward)?);
     }
     Ok(entries)
+}
+
+/// The whole answer to a question.
+pub(crate) fn page(ledger: &Ledger, filter: &str, prove: bool) -> Page {
+    let filter = Filter::parse(filter).unwrap();
+    let size = ledger.published().size();
+    ledger
+        .search(&Search {
+            filter: &filter,
+            size,
+            range: 0..u64::MAX,
+            direction: Direction::Forward,
+            limit: 1_000_000,
+            prove,
+        })
+        .unwrap()
+}
+
+/// Waits until a rare term is found without reading more than the entries behind `covered`.
+pub(crate) fn wait_until_indexed(ledger: &Ledger, covered: u64) {
+    for _ in 0..2_000 {
+        // A proof shows every entry behind the index.
+        let behind = page(ledger, "actor = nobody", true).cost.entries;
+        if behind <= ledger.published().size() - covered {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("not indexed up to {covered}");
 }
 
 /// What clients together know and can prove: their events, their receipts, the checkpoints they saw.

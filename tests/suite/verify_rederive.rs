@@ -4,14 +4,12 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use graven::entry::v1::ledger_act::Act;
 use graven::entry::{CheckedEvent, Kind, v1};
-use graven::index::filter::Filter;
 use graven::index::{SegmentId, SegmentWriter, Source, Term, TermRange, field};
-use graven::ledger::{Home, Ledger, Page, Search, SegmentQuestion, rederive_directory};
+use graven::ledger::{Home, Ledger, SegmentQuestion, rederive_directory};
 use graven::store::{
     Batch, Direction, KeyRange, KeyValue, MemoryDisk, Objects, Read, Scan, Slots, Space, Store,
     StoreError,
@@ -23,7 +21,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::cli_support::{graven, run, stderr, stdout, text};
-use super::ledger_support::{Operator, append};
+use super::ledger_support::{Operator, append, page, wait_until_indexed};
 use super::service_support::TestServer;
 use super::verify_support::{Sealer, checked, event_message};
 
@@ -189,20 +187,6 @@ fn append_few_at_a_time(ledger: &Ledger, seqs: std::ops::Range<u64>) {
     }
 }
 
-fn page(ledger: &Ledger, filter: &str, prove: bool) -> Page {
-    let filter = Filter::parse(filter).unwrap();
-    ledger
-        .search(&Search {
-            filter: &filter,
-            size: ledger.published().size(),
-            range: 0..u64::MAX,
-            direction: Direction::Forward,
-            limit: 10_000,
-            prove,
-        })
-        .unwrap()
-}
-
 /// The seqs of an answer.
 fn ask(ledger: &Ledger, filter: &str) -> Vec<u64> {
     let page = page(ledger, filter, false);
@@ -224,16 +208,9 @@ fn ledger_with(operator: &Operator, disk: &MemoryDisk, lie: Option<Lie>) -> Ledg
     let ledger = operator.open(&liar).unwrap();
     lying.store(lie.is_some(), Ordering::SeqCst);
     append_few_at_a_time(&ledger, 1_000..1_060);
-    for _ in 0..2_000 {
-        let unindexed = ledger.published().size() - 1_024;
-        // A proof shows every entry behind the index.
-        if page(&ledger, "actor = nobody", true).cost.entries <= unindexed {
-            lying.store(false, Ordering::SeqCst);
-            return ledger;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("the index was not sealed");
+    wait_until_indexed(&ledger, 1_024);
+    lying.store(false, Ordering::SeqCst);
+    ledger
 }
 
 fn about_mallory() -> Term {
