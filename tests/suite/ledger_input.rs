@@ -1,6 +1,8 @@
 //! Bad input, a bad clock, and too much of everything, answered by the ledger itself.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -556,12 +558,18 @@ fn overload_is_an_answer_and_what_was_taken_is_sealed() {
         outside.attempt(&events);
         let submission = ledger.prepare(events.clone(), &envelope()).unwrap();
         let appending = Arc::clone(&ledger);
-        let answer = start(async move { appending.append(submission).await });
-        std::thread::sleep(Duration::from_millis(2));
-        if answer.is_finished() {
-            return wait(answer).unwrap().err();
+        let mut answer = Box::pin(async move { appending.append(submission).await });
+        // A refusal comes at once: it waits for nothing.
+        let refusal = wait(poll_fn(|context| {
+            Poll::Ready(match answer.as_mut().poll(context) {
+                Poll::Ready(refusal) => Some(refusal),
+                Poll::Pending => None,
+            })
+        }));
+        if let Some(refusal) = refusal {
+            return refusal.err();
         }
-        taken.push((events, answer));
+        taken.push((events, start(answer)));
         None
     });
     let Some(LedgerError::Overloaded { queued_bytes }) = refused else {
