@@ -53,7 +53,7 @@ fn main() {
         runtime.block_on(async {
             let mut asker = Asker::connect(&server.url).await;
             asker.wait_for_index().await;
-            rare.push(measure(&mut asker, to, total).await);
+            rare.push(measure(&server, &mut asker, to, total).await);
         });
         println!("server at {} MiB", server.resident_mib());
     }
@@ -223,13 +223,15 @@ impl Asker {
         }
     }
 
-    async fn ask_all(&mut self, what: &str, filters: &[String]) -> (f64, f64) {
+    async fn ask_all(&mut self, server: &Server, what: &str, filters: &[String]) -> (f64, f64) {
         let mut medians = [0.0; 2];
         for (median, prove) in medians.iter_mut().zip([false, true]) {
             let mut took = Vec::new();
+            let before = server.cpu();
             for filter in filters {
                 took.push(self.ask(filter, prove).await);
             }
+            let cpu = micros(server.cpu() - before) / took.len() as f64;
             let times: Vec<Duration> = took.iter().map(|took| took.all).collect();
             let how = if prove {
                 "proved and checked"
@@ -237,6 +239,7 @@ impl Asker {
                 "not proved"
             };
             print_times(&format!("{what}, {how}"), &times);
+            println!("    {cpu:.0} µs of the server's processors a question");
             *median = micros(percentile(&times, 0.5));
             if prove {
                 print_proof(&took);
@@ -257,7 +260,7 @@ fn absent(i: usize) -> String {
 }
 
 /// Returns the medians of the rare actor, without and with a proof, in microseconds.
-async fn measure(asker: &mut Asker, entries: u64, total: u64) -> (f64, f64) {
+async fn measure(server: &Server, asker: &mut Asker, entries: u64, total: u64) -> (f64, f64) {
     let day = |day: i64| jiff::Timestamp::from_second(events::BEGIN + day * 86_400).unwrap();
     let pages: Vec<String> = questions(entries, total)
         .into_iter()
@@ -270,15 +273,17 @@ async fn measure(asker: &mut Asker, entries: u64, total: u64) -> (f64, f64) {
         })
         .collect();
     asker
-        .ask_all("newest 40 acts of an actor on a day", &pages)
+        .ask_all(server, "newest 40 acts of an actor on a day", &pages)
         .await;
     let absent: Vec<String> = (0..QUESTIONS).map(absent).collect();
-    asker.ask_all("a version that never was", &absent).await;
+    asker
+        .ask_all(server, "a version that never was", &absent)
+        .await;
     // The newest entries of the first tenth, so that the answer is of one size.
     let last = total / 10;
     let rare = format!("actor = \"{}\" AND seq < {last}", events::RARE_ACTOR);
     let rare = vec![rare; QUESTIONS];
-    asker.ask_all("a rare actor", &rare).await
+    asker.ask_all(server, "a rare actor", &rare).await
 }
 
 fn print_times(what: &str, times: &[Duration]) {

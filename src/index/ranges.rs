@@ -48,6 +48,12 @@ impl Ranges {
         self.0.is_empty()
     }
 
+    /// Whether a seq is in the set.
+    pub fn contains(&self, seq: u64) -> bool {
+        let first_beyond = self.0.partition_point(|run| run.end <= seq);
+        self.0.get(first_beyond).is_some_and(|run| run.start <= seq)
+    }
+
     /// The seqs in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -14,7 +14,7 @@ use super::home::Home;
 use super::ids::Ids;
 use super::keys::{GENESIS, HEAD, SEAL, SUBMITTER_PREFIX, id_key, tile_key, tile_value};
 use super::open::read_genesis;
-use super::pack::Pack;
+use super::pack::{EncodedEntries, Pack};
 use super::parallel::in_parallel;
 use super::reader::{body_of, erasable_parts};
 use crate::entry::body::Body;
@@ -192,7 +192,7 @@ fn check_anchor(anchor: &Anchor, signed: &Audit) -> Result<(), Finding> {
 }
 
 /// A pack with the parts why and detail of its entries.
-type WholePack = (Pack, Vec<Vec<(Tag, Bytes)>>);
+type WholePack = (Pack, EncodedEntries);
 
 /// A walk through all entries, in order.
 struct Walk<'a> {
@@ -263,8 +263,8 @@ impl Walk<'_> {
         }
         let pack = Pack::decode(next, &value)?;
         let erasable = erasable_parts(self.store, &pack)?;
-        self.erasable_seen += u64::from(!erasable.is_empty());
-        Ok((pack, erasable))
+        self.erasable_seen += u64::from(erasable.is_some());
+        Ok((pack, erasable.unwrap_or_default()))
     }
 
     /// Checks packs on all processors, and folds their entries in order.

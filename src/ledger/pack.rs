@@ -234,7 +234,23 @@ pub(crate) struct Pack {
     pub(crate) recorded_at: u64,
     pub(crate) prev: Digest,
     pub(crate) records: Vec<Record>,
-    evidence: Vec<Vec<(Tag, Bytes)>>,
+    evidence: EncodedEntries,
+}
+
+/// The parts of consecutive entries as they lie in a pack, each entry decoded when it is asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EncodedEntries {
+    first_seq: u64,
+    erasable: bool,
+    entries: Vec<Bytes>,
+}
+
+impl EncodedEntries {
+    /// The parts of the entry `index`, counted from the first; none where there is no such entry.
+    pub(crate) fn parts(&self, index: usize) -> Result<Vec<(Tag, Bytes)>, LedgerError> {
+        let entry = self.entries.get(index).cloned().unwrap_or_default();
+        decode_entry(entry, self.erasable).ok_or_else(|| damaged(self.first_seq))
+    }
 }
 
 impl Pack {
@@ -268,25 +284,40 @@ impl Pack {
             })
     }
 
-    /// The parts envelope, who, what and context of its entries, in order.
-    pub(crate) fn evidence(&self) -> &[Vec<(Tag, Bytes)>] {
+    /// The parts envelope, who, what and context of its entries.
+    pub(crate) fn evidence(&self) -> &EncodedEntries {
         &self.evidence
     }
 }
 
-/// Reads a value of the Detail space: the parts why and detail of `entries` entries, in order.
+/// Reads a value of the Detail space: the parts why and detail of `entries` entries.
 pub(crate) fn decode_erasable(
     first_seq: u64,
     entries: usize,
     value: &[u8],
-) -> Result<Vec<Vec<(Tag, Bytes)>>, LedgerError> {
+) -> Result<EncodedEntries, LedgerError> {
     let decoded = || {
         let (&version, rest) = value.split_first()?;
         let (&encoding, rest) = rest.split_first()?;
         if version != VERSION {
             return None;
         }
-        decode_parts(encoding, rest, entries, Tag::is_erasable)
+        Some(EncodedEntries {
+            first_seq,
+            erasable: true,
+            entries: split_entries(encoding, rest, entries)?,
+        })
+    };
+    decoded().ok_or_else(|| damaged(first_seq))
+}
+
+/// When the entries of a value of the Entry space were recorded, and how many they are.
+pub(crate) fn decode_time(first_seq: u64, value: &[u8]) -> Result<(u64, u64), LedgerError> {
+    let decoded = || {
+        let (&[version, count, _], rest) = value.split_first_chunk()?;
+        let time = u64::from_be_bytes(*rest.first_chunk()?);
+        let is_known = version == VERSION && (1..=MAX_ENTRIES).contains(&usize::from(count));
+        is_known.then_some((time, u64::from(count)))
     };
     decoded().ok_or_else(|| damaged(first_seq))
 }
@@ -313,7 +344,11 @@ fn decode(first_seq: u64, value: &[u8]) -> Option<Pack> {
         recorded_at: u64::from_be_bytes(*recorded_at),
         prev: *prev,
         records,
-        evidence: decode_parts(encoding, blob, count, |tag| !tag.is_erasable())?,
+        evidence: EncodedEntries {
+            first_seq,
+            erasable: false,
+            entries: split_entries(encoding, blob, count)?,
+        },
     })
 }
 
@@ -331,12 +366,7 @@ fn decode_record(fixed: &[u8]) -> Option<Record> {
     })
 }
 
-fn decode_parts(
-    encoding: u8,
-    blob: &[u8],
-    entries: usize,
-    allowed: impl Fn(Tag) -> bool,
-) -> Option<Vec<Vec<(Tag, Bytes)>>> {
+fn split_entries(encoding: u8, blob: &[u8], entries: usize) -> Option<Vec<Bytes>> {
     let (length, blob) = blob.split_first_chunk()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let raw = match encoding {
@@ -348,21 +378,23 @@ fn decode_parts(
         return None;
     }
     let mut rest = Bytes::from(raw);
-    let mut decoded = Vec::with_capacity(entries);
-    for _ in 0..entries {
-        let mut entry = take_length_delimited(&mut rest)?;
-        let mut parts = Vec::new();
-        while !entry.is_empty() {
-            let tag = Tag::from_number(u32::from(entry.split_to(1).first().copied()?))?;
-            let after_last = parts.last().is_none_or(|(last, _)| *last < tag);
-            if !allowed(tag) || !after_last {
-                return None;
-            }
-            parts.push((tag, take_length_delimited(&mut entry)?));
+    let split: Vec<_> = (0..entries)
+        .map_while(|_| take_length_delimited(&mut rest))
+        .collect();
+    (split.len() == entries && rest.is_empty()).then_some(split)
+}
+
+fn decode_entry(mut entry: Bytes, erasable: bool) -> Option<Vec<(Tag, Bytes)>> {
+    let mut parts = Vec::with_capacity(4);
+    while !entry.is_empty() {
+        let tag = Tag::from_number(u32::from(entry.split_to(1).first().copied()?))?;
+        let after_last = parts.last().is_none_or(|(last, _)| *last < tag);
+        if tag.is_erasable() != erasable || !after_last {
+            return None;
         }
-        decoded.push(parts);
+        parts.push((tag, take_length_delimited(&mut entry)?));
     }
-    rest.is_empty().then_some(decoded)
+    Some(parts)
 }
 
 fn take_length_delimited(bytes: &mut Bytes) -> Option<Bytes> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::error::{Damage, LedgerError};
 use super::keys::{key_seq, seq_key};
-use super::pack::{Pack, decode_erasable};
+use super::pack::{EncodedEntries, Pack, decode_erasable, decode_time};
 use super::tree::Tree;
 use crate::entry::body::Body;
 use crate::entry::{Header, Invalid, Seed, Tag};
@@ -92,9 +92,9 @@ impl Reader {
         let mut next = range.start;
         for pack in packs_from(&*self.store, range.start)? {
             let pack = pack?;
-            for (header, parts) in pack.headers().zip(pack.evidence()) {
+            for (index, header) in pack.headers().enumerate() {
                 if header.seq == next && next < range.end {
-                    take(&header, parts).map_err(|invalid| {
+                    take(&header, &pack.evidence().parts(index)?).map_err(|invalid| {
                         LedgerError::Damaged(Damage::at(header.seq, invalid.to_string()))
                     })?;
                     next += 1;
@@ -104,10 +104,7 @@ impl Reader {
                 return Ok(());
             }
         }
-        Err(LedgerError::Damaged(Damage::at(
-            next,
-            "the entry is missing",
-        )))
+        Err(missing(next))
     }
 
     /// The next entries of `range`, from the end that `direction` says: those of one pack.
@@ -150,25 +147,39 @@ impl Reader {
         let (mut low, mut high) = (0, size);
         while low < high {
             let middle = low + (high - low) / 2;
-            let pack = pack_with(&*self.store, middle)?;
-            if pack.recorded_at >= time {
-                high = pack.first_seq;
+            let (first_seq, value) = value_with(&*self.store, middle)?;
+            let (recorded_at, entries) = decode_time(first_seq, &value)?;
+            let end = first_seq.saturating_add(entries);
+            if end <= middle {
+                return Err(missing(middle));
+            }
+            if recorded_at >= time {
+                high = first_seq;
             } else {
-                low = pack.end_seq();
+                low = end;
             }
         }
         Ok(low.min(size))
     }
 
+    /// The wanted entries of a pack, in the order of `direction`.
     fn entries_of(
         &self,
         pack: &Pack,
         wanted: impl Fn(u64) -> bool,
         direction: Direction,
     ) -> Result<Vec<SealedEntry>, LedgerError> {
-        let erasable = erasable_parts(&*self.store, pack)?;
+        let erasable = erasable_parts(&*self.store, pack)?.unwrap_or_default();
         let mut entries = Vec::new();
-        for (index, header) in pack.headers().enumerate() {
+        // Of those behind the last one wanted no header is hashed.
+        let last = (pack.first_seq..pack.end_seq())
+            .rev()
+            .find(|seq| wanted(*seq));
+        let count = last.map_or(0, |last| last - pack.first_seq + 1);
+        let headers = pack
+            .headers()
+            .take(usize::try_from(count).unwrap_or(usize::MAX));
+        for (index, header) in headers.enumerate() {
             if !wanted(header.seq) {
                 continue;
             }
@@ -193,15 +204,23 @@ impl Reader {
 
 /// The pack that should hold the entry `seq`.
 pub(crate) fn pack_with(store: &dyn Read, seq: u64) -> Result<Pack, LedgerError> {
-    let missing = || LedgerError::Damaged(Damage::at(seq, "the entry is missing"));
-    let (key, value) = store
-        .last_at_or_before(Space::Entry, &seq_key(seq))?
-        .ok_or_else(missing)?;
-    let pack = Pack::decode(key_seq(&key).ok_or_else(missing)?, &value)?;
+    let (first_seq, value) = value_with(store, seq)?;
+    let pack = Pack::decode(first_seq, &value)?;
     if pack.end_seq() <= seq {
-        return Err(missing());
+        return Err(missing(seq));
     }
     Ok(pack)
+}
+
+/// The value that should hold the entry `seq`, and the seq of its first entry.
+fn value_with(store: &dyn Read, seq: u64) -> Result<(u64, Bytes), LedgerError> {
+    let found = store.last_at_or_before(Space::Entry, &seq_key(seq))?;
+    let (key, value) = found.ok_or_else(|| missing(seq))?;
+    Ok((key_seq(&key).ok_or_else(|| missing(seq))?, value))
+}
+
+fn missing(seq: u64) -> LedgerError {
+    LedgerError::Damaged(Damage::at(seq, "the entry is missing"))
 }
 
 /// The packs from the one that holds `seq` on, in order.
@@ -221,21 +240,20 @@ pub(crate) fn packs_from(
     }))
 }
 
-/// The parts why and detail of every entry of a pack.
+/// The parts why and detail of the entries of a pack; none if no entry of it has any.
 pub(crate) fn erasable_parts(
     store: &dyn Read,
     pack: &Pack,
-) -> Result<Vec<Vec<(Tag, Bytes)>>, LedgerError> {
-    match store.get(Space::Detail, &seq_key(pack.first_seq))? {
-        Some(value) => decode_erasable(pack.first_seq, pack.records.len(), &value),
-        None => Ok(Vec::new()),
-    }
+) -> Result<Option<EncodedEntries>, LedgerError> {
+    let value = store.get(Space::Detail, &seq_key(pack.first_seq))?;
+    let decode = |value: Bytes| decode_erasable(pack.first_seq, pack.records.len(), &value);
+    value.map(decode).transpose()
 }
 
 /// The body of the entry `index` of a pack.
 pub(crate) fn body_of(
     pack: &Pack,
-    erasable: &[Vec<(Tag, Bytes)>],
+    erasable: &EncodedEntries,
     index: usize,
 ) -> Result<Body, LedgerError> {
     let seq = pack.first_seq.saturating_add(index as u64);
@@ -244,7 +262,7 @@ pub(crate) fn body_of(
         .records
         .get(index)
         .ok_or_else(|| damaged("it is missing".into()))?;
-    let mut parts = pack.evidence().get(index).cloned().unwrap_or_default();
-    parts.extend(erasable.get(index).cloned().unwrap_or_default());
+    let mut parts = pack.evidence().parts(index)?;
+    parts.extend(erasable.parts(index)?);
     Body::disclose(&record.seed, parts).map_err(|invalid| damaged(invalid.to_string()))
 }

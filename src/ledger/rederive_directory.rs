@@ -107,11 +107,11 @@ fn chunk(store: &dyn Read, number: u64, size: u64) -> Result<Chunk, LedgerError>
             break;
         }
         let pack = pack?;
-        for (header, parts) in pack.headers().zip(pack.evidence()) {
+        for (index, header) in pack.headers().enumerate() {
             if header.seq != next || next >= end {
                 continue;
             }
-            let facts = Facts::of_parts(&header, parts)
+            let facts = Facts::of_parts(&header, &pack.evidence().parts(index)?)
                 .map_err(|_| damaged("an entry cannot be decoded"))?;
             deriving.push(&facts);
             let act = facts.what.act.and_then(|act| act.act);

@@ -19,6 +19,8 @@ use crate::store::Direction;
 pub(super) const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Entries that are read for a page without a proof.
 pub(super) const MAX_EXAMINED: u64 = 20_000;
+/// Entries behind the index that a proof takes at a time.
+const TAKEN_AT_ONCE: u64 = 256;
 /// Postings in the proof of a page; those of one piece may come on top.
 pub(super) const MAX_PROVED_RUNS: usize = 500_000;
 
@@ -73,7 +75,6 @@ impl Ledger {
             ledger: self,
             search,
             basis: &basis,
-            shown: Ranges::new(),
             entries: Vec::new(),
             matches: 0,
             bytes: 0,
@@ -83,13 +84,12 @@ impl Ledger {
         let range = search.range.start.min(search.size)..search.range.end.min(search.size);
         let window = answer.walk(&range)?;
         let Answer {
-            shown,
-            mut entries,
-            cost,
-            ..
+            mut entries, cost, ..
         } = answer;
         let proof = if search.prove {
             entries.sort_unstable_by_key(|entry| entry.header.seq);
+            let seqs = entries.iter().map(|entry| entry.header.seq);
+            let shown: Ranges = seqs.collect();
             Some(self.prove_page(&basis, &window, &shown, prove_ranges)?)
         } else {
             None
@@ -109,8 +109,6 @@ struct Answer<'a> {
     ledger: &'a Ledger,
     search: &'a Search<'a>,
     basis: &'a Basis,
-    /// The candidates so far.
-    shown: Ranges,
     entries: Vec<SealedEntry>,
     matches: usize,
     bytes: usize,
@@ -127,11 +125,18 @@ impl Answer<'_> {
         }
         let mut known = None;
         for (segment, piece) in pieces {
-            let candidates = match &segment {
-                Some(segment) => self.candidates(segment, &mut known, &piece)?,
-                None => self.behind_the_index(&piece)?,
+            let last = match &segment {
+                Some(segment) => {
+                    let candidates = self.candidates(segment, &mut known, &piece)?;
+                    self.take(&candidates)?
+                }
+                None if self.search.prove => self.take_all(&piece)?,
+                None => {
+                    let candidates = self.behind_the_index(&piece)?;
+                    self.take(&candidates)?
+                }
             };
-            if let Some(last) = self.take(&candidates)? {
+            if let Some(last) = last {
                 return Ok(self.answered(range, last));
             }
             if self.search.prove && self.runs >= MAX_PROVED_RUNS {
@@ -167,17 +172,70 @@ impl Answer<'_> {
         Ok(self.basis.plan.candidates(&lists, piece).seqs)
     }
 
-    /// The seqs of a piece behind the index that can match. A proof has to show them all.
+    /// The seqs of a piece behind the index that can match.
     fn behind_the_index(&self, piece: &Range<u64>) -> Result<Ranges, LedgerError> {
-        if self.search.prove {
-            return Ok(piece.clone().into());
-        }
         let plan = &self.basis.plan;
-        let lists = self
-            .ledger
-            .tail
-            .lists(&self.ledger.reader, &self.basis.sealed, plan, piece)?;
+        let Ledger { tail, reader, .. } = self.ledger;
+        let lists = tail.lists(reader, &self.basis.sealed, plan, piece)?;
         Ok(plan.candidates(&lists, piece).seqs)
+    }
+
+    /// Takes every entry of a piece behind the index, since a proof has to show them all: those that cannot match without
+    /// what can be erased of them. Returns the last seq that was looked at if the page is full.
+    fn take_all(&mut self, piece: &Range<u64>) -> Result<Option<u64>, LedgerError> {
+        let candidates = self.behind_the_index(piece)?;
+        let mut rest = piece.clone();
+        while !rest.is_empty() {
+            let some = match self.search.direction {
+                Direction::Forward => rest.start..rest.end.min(rest.start + TAKEN_AT_ONCE),
+                Direction::Reverse => {
+                    rest.start.max(rest.end.saturating_sub(TAKEN_AT_ONCE))..rest.end
+                }
+            };
+            match self.search.direction {
+                Direction::Forward => rest.start = some.end,
+                Direction::Reverse => rest.end = some.start,
+            }
+            for entry in self.entries_behind_the_index(&some, &candidates)? {
+                let seq = entry.header.seq;
+                let is_full = if candidates.contains(seq) {
+                    self.take_entry(entry)?
+                } else {
+                    self.show(entry);
+                    self.is_full()
+                };
+                if is_full {
+                    return Ok(Some(seq));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entries of a range behind the index in the order asked for.
+    fn entries_behind_the_index(
+        &self,
+        seqs: &Range<u64>,
+        candidates: &Ranges,
+    ) -> Result<Vec<SealedEntry>, LedgerError> {
+        let Ledger { tail, reader, .. } = self.ledger;
+        let kept = tail.without_erasable(reader, &self.basis.sealed, seqs)?;
+        let read = match kept {
+            Some(_) => candidates.intersection(&Ranges::from(seqs.clone())),
+            None => seqs.clone().into(),
+        };
+        let mut entries = kept.unwrap_or_default();
+        entries.retain(|entry| !read.contains(entry.header.seq));
+        self.ledger
+            .read_until(read.iter(), Direction::Forward, |entry| {
+                entries.push(entry);
+                Ok(false)
+            })?;
+        entries.sort_unstable_by_key(|entry| entry.header.seq);
+        if self.search.direction == Direction::Reverse {
+            entries.reverse();
+        }
+        Ok(entries)
     }
 
     /// Reads candidates and keeps those that match, or all when they are to be proved. Returns the last seq that was
@@ -196,18 +254,26 @@ impl Answer<'_> {
     fn take_entry(&mut self, entry: SealedEntry) -> Result<bool, LedgerError> {
         let facts = entry.facts()?;
         let truth = self.search.filter.evaluate(&facts);
-        self.cost.entries += 1;
         self.matches += usize::from(truth == Truth::True);
         // One of which it cannot be told is for the reader to see.
         if self.search.prove || truth != Truth::False {
-            let seq = entry.header.seq;
-            self.shown.insert(seq..seq.saturating_add(1));
-            self.bytes += entry.len();
-            self.entries.push(entry);
+            self.show(entry);
+        } else {
+            self.cost.entries += 1;
         }
-        Ok(self.matches >= self.search.limit
+        Ok(self.is_full())
+    }
+
+    fn show(&mut self, entry: SealedEntry) {
+        self.cost.entries += 1;
+        self.bytes += entry.len();
+        self.entries.push(entry);
+    }
+
+    fn is_full(&self) -> bool {
+        self.matches >= self.search.limit
             || self.bytes >= MAX_PAGE_BYTES
-            || (!self.search.prove && self.cost.entries >= MAX_EXAMINED))
+            || (!self.search.prove && self.cost.entries >= MAX_EXAMINED)
     }
 }
 

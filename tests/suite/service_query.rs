@@ -716,3 +716,46 @@ async fn bad_questions_are_refused_by_name() {
         assert!(refused.message().contains(message), "{refused}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proof_shows_what_can_be_erased_of_possible_matches_alone() {
+    let mut asked = Asked::new(60).await;
+    for (filter, descending, some_cannot_match) in [
+        ("action = job.cancel", false, true),
+        ("action = job.cancel AND ticket = T-1", true, true),
+        ("NOT action = job.cancel OR ticket = T-1", false, false),
+    ] {
+        let request = v1::SearchRequest {
+            filter: filter.into(),
+            prove: true,
+            order: if descending {
+                v1::Order::Descending.into()
+            } else {
+                v1::Order::Ascending.into()
+            },
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let page = asked.query.search(request).await.unwrap().into_inner();
+        let parsed = Filter::parse(filter).unwrap();
+        let mut withheld = 0;
+        for (entry, facts) in page.entries.iter().zip(&asked.facts) {
+            let hidden = entry.parts.iter().find(|part| part.tag == 5);
+            let hidden = hidden
+                .is_some_and(|part| matches!(part.content, Some(v1::part::Content::Withheld(_))));
+            assert!(
+                !hidden || parsed.evaluate(facts) == Truth::False,
+                "{filter}"
+            );
+            withheld += u32::from(hidden);
+        }
+        assert_eq!(withheld > 0, some_cannot_match, "{filter}");
+        let proved = asked.prove(filter, 0..u64::MAX, descending, 0, 1_000);
+        let matches = proved.await.unwrap().matches.len();
+        let expected = asked
+            .facts
+            .iter()
+            .filter(|facts| parsed.evaluate(facts) == Truth::True);
+        assert_eq!(matches, expected.count(), "{filter}");
+    }
+}
