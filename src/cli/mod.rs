@@ -27,6 +27,7 @@ mod init;
 mod inquire;
 mod keygen;
 mod log;
+mod progress;
 mod prove;
 mod queries;
 mod question;

@@ -7,11 +7,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::arguments::{Connection, Global, Pinned};
 use super::failure::Failure;
 use super::init::home;
+use super::progress::progress;
 use super::render::escape;
 use super::scratch::ScratchFiles;
 use super::{verify_case, verify_index, verify_server};
@@ -22,6 +22,9 @@ use crate::store::StoreError;
 use crate::verify::{
     ACCUSATION_FORMAT, AuditReport, Case, Evidence, MAX_CASE_BYTES, Minimum, Verdict, file_format,
 };
+
+/// What is shown while entries are checked.
+pub(super) const PROGRESS: &str = "{human_pos} entries checked, {rate}";
 
 #[derive(Debug, Args)]
 #[command(
@@ -180,7 +183,7 @@ fn directory(
             dir.display()
         )));
     }
-    let bar = progress(global);
+    let bar = progress(global, None, PROGRESS);
     let mut show = |done, all| {
         bar.set_length(all);
         bar.set_position(done);
@@ -253,16 +256,4 @@ fn tags(tags: &[Tag]) -> String {
         .map(|tag| tag.name())
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-pub(super) fn progress(global: &Global) -> ProgressBar {
-    if global.quiet {
-        return ProgressBar::hidden();
-    }
-    // Draws on standard error, and only where that is a terminal.
-    let bar = ProgressBar::no_length();
-    match ProgressStyle::with_template("{human_pos} entries checked, {per_sec}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

@@ -10,8 +10,9 @@ use super::arguments::Global;
 use super::bodies::{self, Received, receive};
 use super::connect::connect_to_ask;
 use super::failure::Failure;
+use super::progress::progress;
 use super::rederive::{GROUP, Group, Merging, check_group};
-use super::verify::{Arguments, conclude, facts_of, progress};
+use super::verify::{Arguments, PROGRESS, conclude, facts_of};
 use super::verify_index;
 use crate::entry::v1;
 use crate::ledger::in_parallel;
@@ -46,7 +47,7 @@ pub(super) async fn run(
         .into_inner();
     let mut checkpoint = String::new();
     let mut waiting = Vec::new();
-    let bar = progress(global);
+    let bar = progress(global, None, PROGRESS);
     while let Some(answer) = answers.next().await {
         let answer = answer?;
         if checkpoint.is_empty() {
