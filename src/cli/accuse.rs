@@ -56,21 +56,39 @@ impl Accuser<'_> {
         &mut self,
         found: &FalseSeal,
     ) -> Result<Option<(Accusation, Lie)>, Failure> {
-        let accusation = match &found.segments {
-            None => Some(self.accuse_seal(found.seq).await?),
-            Some((level, numbers)) => match self.find_accused().await? {
-                Some(accused) => self.accuse_segment(&accused).await?,
-                None if *level == 0 => self.accuse_by_entries(found, numbers.clone()).await?,
-                None => None,
-            },
+        let Some((level, numbers)) = &found.segments else {
+            let accusation = self.accuse_seal(found.seq).await?;
+            return Ok(self.convinced(Some(accusation)));
         };
-        // What does not convince us will convince nobody.
-        Ok(
-            accusation.and_then(|accusation| match accusation.judge(Some(self.key)) {
-                Judgement::Proved(lie) | Judgement::Unpinned(lie) => Some((accusation, lie)),
-                Judgement::NothingProved(_) => None,
-            }),
-        )
+        // What the server shows of a segment need not be what was sealed, nor a segment at all.
+        let shown = match self.accuse_shown().await {
+            Err(failure) if failure.is_unreached() => return Err(failure),
+            shown => shown.unwrap_or_default(),
+        };
+        match self.convinced(shown) {
+            None if *level == 0 => {
+                let accusation = self.accuse_by_entries(found, numbers.clone()).await?;
+                Ok(self.convinced(accusation))
+            }
+            proved => Ok(proved),
+        }
+    }
+
+    /// The accusation, if it convinces us: what does not will convince nobody.
+    fn convinced(&self, accusation: Option<Accusation>) -> Option<(Accusation, Lie)> {
+        let accusation = accusation?;
+        match accusation.judge(Some(self.key)) {
+            Judgement::Proved(lie) | Judgement::Unpinned(lie) => Some((accusation, lie)),
+            Judgement::NothingProved(_) => None,
+        }
+    }
+
+    /// Accuses a segment that the server shows.
+    async fn accuse_shown(&mut self) -> Result<Option<Accusation>, Failure> {
+        match self.find_accused().await? {
+            Some(accused) => self.accuse_segment(&accused).await,
+            None => Ok(None),
+        }
     }
 
     /// The first of the segments which cover the ledger that is false, if the server shows one.

@@ -223,9 +223,7 @@ impl Answer {
             size: self.ask.size,
         };
         let proved = verify_page(&question, page).map_err(|finding| {
-            Failure::tampered(format!(
-                "the answer is not proved to be complete: {finding}"
-            ))
+            Failure::unproved("the answer is not proved to be complete", finding)
         })?;
         self.worth.unknown.extend(proved.unknown);
         self.worth.seal = proved.seal;

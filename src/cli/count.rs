@@ -148,9 +148,8 @@ impl Counting<'_> {
                 next_value: self.next_value.clone(),
                 size: self.size,
             };
-            let proved = verify_count(&question, &page).map_err(|finding| {
-                Failure::tampered(format!("the counts are not proved: {finding}"))
-            })?;
+            let proved = verify_count(&question, &page)
+                .map_err(|finding| Failure::unproved("the counts are not proved", finding))?;
             self.counted.worth.seal = proved.seal;
             (proved.counts, proved.unknown)
         } else {

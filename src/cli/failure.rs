@@ -3,6 +3,7 @@
 //! Exit codes, everywhere: 0 done · 2 wrong usage · 3 tampered or damaged · 4 server not reached · 5 could not check ·
 //! 6 some entries could not be judged · 1 anything else, or no match where that was asked about.
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use tonic_types::StatusExt;
 use super::render::escape;
 use crate::ledger::{LedgerError, Refusal};
 use crate::store::StoreError;
+use crate::verify::{Finding, Verdict};
 
 /// Why a command failed, with its exit code.
 #[derive(Debug)]
@@ -59,12 +61,25 @@ impl Failure {
         }
     }
 
+    /// Whether the server cannot be reached.
+    pub(super) fn is_unreached(&self) -> bool {
+        self.code == 4
+    }
+
     /// It could not be checked.
     pub(super) fn unchecked(message: impl Into<String>) -> Self {
         Self {
             code: 5,
             message: message.into(),
             place: None,
+        }
+    }
+
+    /// What a server or a file says is not proved: it is wrong, or it cannot be told.
+    pub(super) fn unproved(what: &str, finding: Finding) -> Self {
+        match finding.verdict() {
+            Verdict::Tampered(finding) => Self::tampered(format!("{what}: {finding}")),
+            verdict => Self::unchecked(format!("{what}: {verdict}")),
         }
     }
 
@@ -98,6 +113,12 @@ impl Failure {
             }
         }
         ExitCode::from(self.code)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 
@@ -146,7 +167,9 @@ impl From<LedgerError> for Failure {
             LedgerError::Refused(Refusal::NotInitialised(_) | Refusal::AlreadyInitialised(_)) => {
                 Self::usage(message)
             }
-            LedgerError::Refused(Refusal::BadKnown { .. }) => Self::unchecked(message),
+            LedgerError::Refused(Refusal::BadKnown { .. } | Refusal::UnknownIndex { .. }) => {
+                Self::unchecked(message)
+            }
             LedgerError::Refused(_)
             | LedgerError::Damaged(_)
             | LedgerError::Store(StoreError::Damaged { .. }) => Self::tampered(message),

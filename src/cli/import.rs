@@ -5,17 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::arguments::{Connection, Global, Pinned};
 use super::connect::{Client, connect};
 use super::failure::Failure;
-use super::progress::progress;
 use super::submit::{Batch, Refused};
 use crate::collect::git::{GitHistory, Options, Revisions};
 use crate::note::VerifierKey;
-
-const TEMPLATE: &str = "{bar:30} {human_pos}/{human_len} changes, {rate}, {eta} left";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -67,7 +64,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     let mut import = Import {
         client: &mut client,
         pinned: pinned.as_ref(),
-        progress: progress(global, Some(changes), TEMPLATE),
+        progress: progress(changes, global),
         imported: 0,
         there: 0,
         conflicts: 0,
@@ -84,6 +81,19 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     import.progress.finish_and_clear();
     global.say(&import.summary(history.source()));
     Ok(ExitCode::SUCCESS)
+}
+
+fn progress(changes: u64, global: &Global) -> ProgressBar {
+    if global.quiet {
+        return ProgressBar::hidden();
+    }
+    // Draws on standard error, and only where that is a terminal.
+    let bar = ProgressBar::new(changes);
+    let template = "{bar:30} {human_pos}/{human_len} changes, {per_sec}, {eta} left";
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 struct Import<'a> {

@@ -27,7 +27,6 @@ mod init;
 mod inquire;
 mod keygen;
 mod log;
-mod progress;
 mod prove;
 mod queries;
 mod question;

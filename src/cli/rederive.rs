@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use super::bodies::Received;
 use super::failure::Failure;
 use super::scratch::ScratchFiles;
-use crate::entry::genesis::INDEX_SPANS;
+use crate::entry::genesis::{Genesis, INDEX_SPANS};
 use crate::entry::v1;
 use crate::index::Facts;
 use crate::verify::{
@@ -80,10 +80,10 @@ pub(super) struct Merging {
 }
 
 impl Merging {
-    pub(super) fn start() -> Result<Self, Failure> {
+    pub(super) fn start(genesis: &Genesis) -> Result<Self, Failure> {
         let (chunks, waiting) = sync_channel::<Chunk>(WAITING);
+        let mut rederivation = Rederivation::new(genesis, ScratchFiles::new());
         let work = move || {
-            let mut rederivation = Rederivation::new(ScratchFiles::new());
             for chunk in waiting {
                 if let Some(derived) = chunk.derived {
                     rederivation.push(derived)?;

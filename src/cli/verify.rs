@@ -7,24 +7,21 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 
 use super::arguments::{Connection, Global, Pinned};
 use super::failure::Failure;
 use super::init::home;
-use super::progress::progress;
 use super::render::escape;
 use super::scratch::ScratchFiles;
 use super::{verify_case, verify_index, verify_server};
 use crate::entry::Tag;
-use crate::ledger::{LedgerError, audit_directory, rederive_directory};
+use crate::ledger::{Directory, Home, LedgerError, audit_directory, rederive_directory};
 use crate::note::VerifierKey;
 use crate::store::StoreError;
 use crate::verify::{
     ACCUSATION_FORMAT, AuditReport, Case, Evidence, MAX_CASE_BYTES, Minimum, Verdict, file_format,
 };
-
-/// What is shown while entries are checked.
-pub(super) const PROGRESS: &str = "{human_pos} entries checked, {rate}";
 
 #[derive(Debug, Args)]
 #[command(
@@ -45,12 +42,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with = "file")]
     pub(super) rederive: bool,
     /// Where to put the proof of a false index, for others; never overwritten
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "rederive",
-        conflicts_with = "dir"
-    )]
+    #[arg(long, value_name = "FILE", requires = "rederive")]
     pub(super) out: Option<PathBuf>,
     /// A signed checkpoint, kept somewhere else, that the ledger must extend
     #[arg(long, value_name = "FILE")]
@@ -68,15 +60,15 @@ pub(super) fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Fa
     if let Some(file) = &arguments.file {
         return self::file(file, pinned, minimum);
     }
-    if let Some(dir) = &arguments.dir {
-        let anchor = arguments.anchor.as_deref();
-        return directory(dir, anchor, pinned, minimum, arguments.rederive, global);
-    }
     if let Some(out) = arguments.out.as_deref().filter(|out| out.exists()) {
         let out = out.display();
         return Err(Failure::usage(format!(
             "--out {out}: it exists, and is never overwritten"
         )));
+    }
+    if let Some(dir) = &arguments.dir {
+        let anchor = arguments.anchor.as_deref();
+        return directory(&home(dir, anchor), arguments, pinned, minimum, global);
     }
     if arguments.connection.url().is_none() {
         return Err(Failure::usage(
@@ -170,30 +162,27 @@ fn evidence(
 }
 
 fn directory(
-    dir: &Path,
-    anchor: Option<&Path>,
+    home: &Directory,
+    arguments: &Arguments,
     pinned: Option<&VerifierKey>,
     minimum: Option<&str>,
-    rederive: bool,
     global: &Global,
 ) -> Result<ExitCode, Failure> {
-    if !dir.is_dir() {
+    let dir = home.name();
+    if !Path::new(&dir).is_dir() {
         return Err(Failure::unchecked(format!(
-            "COULD NOT CHECK: {} is no directory",
-            dir.display()
+            "COULD NOT CHECK: {dir} is no directory"
         )));
     }
-    let bar = progress(global, None, PROGRESS);
+    let bar = progress(global);
     let mut show = |done, all| {
         bar.set_length(all);
         bar.set_position(done);
     };
-    let home = home(dir, anchor);
-    let report = audit_directory(&home, pinned, minimum, &mut show);
+    let report = audit_directory(home, pinned, minimum, &mut show);
     let report = report.map_err(|error| match error {
         LedgerError::Store(StoreError::InUse { .. }) => Failure::unchecked(format!(
-            "COULD NOT CHECK: {} is in use by a running ledger; give --server instead",
-            dir.display()
+            "COULD NOT CHECK: {dir} is in use by a running ledger; give --server instead"
         )),
         error => Failure::unchecked(format!("COULD NOT CHECK: {error}")),
     })?;
@@ -204,23 +193,26 @@ fn directory(
             report.unacknowledged
         ));
     }
-    if !rederive || verify_index::is_tampered(&report.verdict) {
+    let key = report.audit.as_ref().map(|audit| &audit.key);
+    let sound = arguments.rederive && !verify_index::is_tampered(&report.verdict);
+    let Some(key) = key.filter(|_| sound) else {
         bar.finish_and_clear();
         return conclude(&report.verdict, &facts);
-    }
+    };
     let started = Instant::now();
     let scratch = ScratchFiles::new();
-    let index = rederive_directory(&home, &scratch, &mut show)
+    let index = rederive_directory(home, key, &scratch, &mut show)
         .map_err(|error| Failure::unchecked(format!("COULD NOT CHECK: {error}")));
     bar.finish_and_clear();
     let index = index?;
     verify_index::say_rate(index.entries, started, global);
     facts.extend(verify_index::facts(&index.rederived));
-    facts.extend(index.difference);
-    conclude(
-        &verify_index::both(report.verdict, index.rederived.verdict()),
-        &facts,
-    )
+    if index.rederived.first_false.is_some() {
+        facts.extend(index.difference);
+        let out = arguments.out.as_deref();
+        facts.extend(verify_index::accusation_facts(index.accusation, out)?);
+    }
+    conclude(&report.verdict.and(index.rederived.verdict()), &facts)
 }
 
 pub(super) fn facts_of(report: &AuditReport) -> Vec<String> {
@@ -256,4 +248,16 @@ fn tags(tags: &[Tag]) -> String {
         .map(|tag| tag.name())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+pub(super) fn progress(global: &Global) -> ProgressBar {
+    if global.quiet {
+        return ProgressBar::hidden();
+    }
+    // Draws on standard error, and only where that is a terminal.
+    let bar = ProgressBar::no_length();
+    match ProgressStyle::with_template("{human_pos} entries checked, {per_sec}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn accusation_facts(
     out: Option<&Path>,
 ) -> Result<Vec<String>, Failure> {
     let Some((accusation, lie)) = accused else {
-        let without = "the server shows too little for a proof that others can check";
+        let without = "too little is shown for a proof that others can check";
         return Ok(vec![without.into()]);
     };
     let Some(out) = out else {
@@ -81,17 +81,6 @@ pub(super) fn accusation(json: &[u8], pinned: Option<&VerifierKey>) -> Result<Ex
 /// Whether something is wrong.
 pub(super) fn is_tampered(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Tampered(_))
-}
-
-/// The verdict over two things that were checked.
-pub(super) fn both(one: Verdict, other: Verdict) -> Verdict {
-    match (one, other) {
-        (tampered @ Verdict::Tampered(_), _) | (_, tampered @ Verdict::Tampered(_)) => tampered,
-        (Verdict::CouldNotCheck(one), Verdict::CouldNotCheck(other)) => {
-            Verdict::CouldNotCheck([one, other].concat())
-        }
-        (doubt @ Verdict::CouldNotCheck(_), _) | (_, doubt) => doubt,
-    }
 }
 
 /// Says on standard error how fast it went.

@@ -10,9 +10,8 @@ use super::arguments::Global;
 use super::bodies::{self, Received, receive};
 use super::connect::connect_to_ask;
 use super::failure::Failure;
-use super::progress::progress;
 use super::rederive::{GROUP, Group, Merging, check_group};
-use super::verify::{Arguments, PROGRESS, conclude, facts_of};
+use super::verify::{Arguments, conclude, facts_of, progress};
 use super::verify_index;
 use crate::entry::v1;
 use crate::ledger::in_parallel;
@@ -35,10 +34,12 @@ pub(super) async fn run(
         .await?
         .into_inner();
     let genesis = bodies::genesis(&genesis.descriptor)?;
+    let merging = arguments.rederive.then(|| Merging::start(&genesis));
+    let merging = merging.transpose()?;
     let mut walk = Walk {
         audit: Audit::new(&genesis, pinned, minimum),
         origin: genesis.origin(),
-        merging: arguments.rederive.then(Merging::start).transpose()?,
+        merging,
     };
     let started = Instant::now();
     let mut answers = client
@@ -47,7 +48,7 @@ pub(super) async fn run(
         .into_inner();
     let mut checkpoint = String::new();
     let mut waiting = Vec::new();
-    let bar = progress(global, None, PROGRESS);
+    let bar = progress(global);
     while let Some(answer) = answers.next().await {
         let answer = answer?;
         if checkpoint.is_empty() {
@@ -87,16 +88,16 @@ pub(super) async fn run(
             key,
             rederivation,
         };
-        let accused = accuser.accuse(found).await?;
-        facts.extend(verify_index::accusation_facts(
-            accused,
-            arguments.out.as_deref(),
-        )?);
+        match accuser.accuse(found).await {
+            Ok(accused) => facts.extend(verify_index::accusation_facts(
+                accused,
+                arguments.out.as_deref(),
+            )?),
+            // What was found stands, whatever the server says now.
+            Err(failure) => facts.push(format!("no proof for others: {failure}")),
+        }
     }
-    conclude(
-        &verify_index::both(report.verdict, rederived.verdict()),
-        &facts,
-    )
+    conclude(&report.verdict.and(rederived.verdict()), &facts)
 }
 
 /// A walk through all entries of a server.

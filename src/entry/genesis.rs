@@ -12,7 +12,10 @@ use crate::note::{SignatureType, VerifierKey, check_name};
 
 /// The format of entries that this crate writes.
 pub const FORMAT_VERSION: u32 = 1;
-/// The function from entries to index terms that this crate has.
+/// The search index that this crate has: which fields have terms, how these follow from an entry, and how segments are built.
+///
+/// It is sealed into ledgers for good. Whatever changes it gets a new number, beside the old one: with the old number, what
+/// was rightly sealed would look false.
 pub const INDEX_VERSION: u32 = 1;
 /// Entries in a segment of each level: 1,024 · 16^level.
 pub const INDEX_SPANS: [u64; 5] = [1 << 10, 1 << 14, 1 << 18, 1 << 22, 1 << 26];
@@ -100,6 +103,19 @@ impl Genesis {
     /// The key of its first checkpoints, named after the origin.
     pub fn verifier_key(&self) -> &VerifierKey {
         &self.verifier_key
+    }
+
+    /// What is unknown here about the ledger's search index, for people; none when it is that of this crate.
+    ///
+    /// Of an index that is not known nothing can be said: neither what an entry is found by, nor that it is absent, nor that
+    /// a seal is false.
+    pub fn unknown_index(&self) -> Option<String> {
+        let version = self.descriptor.index_version;
+        if version != INDEX_VERSION {
+            return Some(format!("version {version}"));
+        }
+        let same = self.descriptor.index_spans == INDEX_SPANS;
+        (!same).then(|| format!("version {version} with other spans"))
     }
 
     /// Every field.

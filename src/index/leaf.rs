@@ -6,7 +6,7 @@
 //! chunk     0xFC ‖ postings
 //! ```
 //!
-//! Big-endian. Postings whose encoding takes at most 64 bytes, in one chunk, stand in the leaf and `inline` is their length;
+//! Big-endian. Postings that do not fill a chunk and take at most 64 bytes stand in the leaf, and `inline` is their length;
 //! otherwise `inline` is 0 and the RFC 6962 root over the chunks follows. The first byte keeps a leaf, a chunk, a segment's
 //! record and an entry's header from ever being read as one another.
 
@@ -189,7 +189,7 @@ pub(super) fn take_raw_term<'a>(rest: &mut &'a [u8], span: u32) -> Option<RawTer
     } else {
         let (encoded, after) = rest.split_at_checked(usize::from(inline))?;
         *rest = after;
-        if usize::from(inline) > INLINE_BYTES || count as usize > CHUNK_OFFSETS {
+        if usize::from(inline) > INLINE_BYTES || count as usize >= CHUNK_OFFSETS {
             return None;
         }
         RawPostings::Inline(encoded)

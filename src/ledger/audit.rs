@@ -151,12 +151,18 @@ fn audit(
     walk.pass_anchor();
     walk.entries(&mut |done| progress(done, head.size))?;
     walk.check_derived(&head)?;
-    audit_index::check(&*store, &*home.read_objects()?, walk.seal.as_ref())?;
+    let doubt = audit_index::check(
+        &*store,
+        &*home.read_objects()?,
+        &genesis,
+        walk.seal.as_ref(),
+    )?;
     report.unacknowledged = walk.audit.size().saturating_sub(walk.anchored);
     let signed = walk.signed.take().unwrap_or_else(|| walk.audit.clone());
     check_anchor(&anchor, &signed)?;
     let audit = signed.finish(&anchor.checkpoint);
-    report.verdict = audit.verdict.clone();
+    let doubts = doubt.into_iter().collect();
+    report.verdict = audit.verdict.clone().and(Verdict::of_doubts(doubts));
     report.audit = Some(audit);
     Ok(())
 }

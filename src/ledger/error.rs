@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::entry::Invalid;
+use crate::entry::genesis::INDEX_VERSION;
 use crate::store::StoreError;
 
 /// Why a ledger cannot be opened, read or appended to.
@@ -170,6 +171,14 @@ pub enum Refusal {
         found: String,
         /// What was configured.
         expected: String,
+    },
+    /// The ledger's search index is none that this program can go on with.
+    #[error(
+        "the ledger's search index is of {index}, and this program writes version {INDEX_VERSION}: start the program that made the ledger"
+    )]
+    UnknownIndex {
+        /// Which one it is.
+        index: String,
     },
     /// The store has lost entries that were acknowledged.
     #[error("BEHIND: the store has {size} entries and {anchored} were acknowledged: {missing} are missing; restore them, replay them from a copy, or found a successor", missing = anchored - size)]

@@ -4,6 +4,7 @@
 //! sequencer puts it into an order and a synced batch, the signer signs and anchors, and only then does
 //! [`append`](Ledger::append) return. `docs/architecture.md` describes the path and what a start does.
 
+mod accuse_directory;
 mod act;
 mod anchor;
 mod audit;

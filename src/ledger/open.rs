@@ -124,6 +124,9 @@ pub(crate) fn open(
     }
     let genesis = read_genesis(&*reading)?;
     check_identity(&genesis, key, origin)?;
+    if let Some(index) = genesis.unknown_index() {
+        return Err(Refusal::UnknownIndex { index }.into());
+    }
     let (head, frontier) = check_head(&reading, &tag_key, &genesis, anchor.as_ref(), key, origin)?;
     known::check(&reading, head.size, known, origin, &key.verifier())?;
     drop(reading);

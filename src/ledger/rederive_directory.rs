@@ -1,12 +1,17 @@
 //! Deriving the index of a stopped ledger's directory again from its entries.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::Arc;
 
+use super::accuse_directory::{Accuser, Differing};
+use super::anchor::Anchor;
 use super::error::LedgerError;
 use super::home::Home;
+use super::open::{load_tree, read_genesis};
 use super::parallel::in_parallel;
-use super::reader::packs_from;
-use super::segment_objects::{SegmentBytes, damaged, name, unreadable};
+use super::reader::{Reader, packs_from};
+use super::segment_objects::{SegmentBytes, damaged, name};
 use super::segments::read_records;
 use crate::entry::genesis::INDEX_SPANS;
 use crate::entry::v1::ledger_act::Act;
@@ -14,9 +19,11 @@ use crate::entry::{Kind, v1};
 use crate::index::{
     Difference, Facts, Segment, SegmentId, SegmentRecord, first_difference, term_name,
 };
+use crate::note::VerifierKey;
 use crate::store::{Direction, KeyRange, Objects, Read, Space, StoreError};
 use crate::verify::{
-    DeriveError, Derived, DerivedSegment, Deriving, Rederivation, Rederived, Scratch,
+    Accusation, DeriveError, Derived, DerivedSegment, Deriving, Lie, Rederivation, Rederived,
+    Scratch,
 };
 
 /// Segments of level 0 that are derived together, by all processors.
@@ -26,7 +33,7 @@ const LEAVES_AT_ONCE: u64 = 256;
 const SPAN: u64 = INDEX_SPANS[0];
 
 /// What deriving the index of a directory came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IndexReport {
     /// Entries that were read.
     pub entries: u64,
@@ -35,14 +42,17 @@ pub struct IndexReport {
     /// Where the first false segment differs from what its entries come to, if its object is there to tell. What a value
     /// says is not escaped.
     pub difference: Option<String>,
+    /// What shows it to others, and what that says, if something does that is small.
+    pub accusation: Option<(Accusation, Lie)>,
 }
 
 /// Derives every segment from the entries in `home`, which no process may have open, and holds them against every seal.
 ///
-/// The entries must have been found good by [`audit_directory`](super::audit_directory). `progress` is told how many
-/// entries are done, and how many there are.
+/// The entries must have been found good by [`audit_directory`](super::audit_directory), under `key`: whose signature the
+/// newest checkpoint has. `progress` is told how many entries are done, and how many there are.
 pub fn rederive_directory<S>(
     home: &dyn Home,
+    key: &VerifierKey,
     scratch: &S,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<IndexReport, LedgerError>
@@ -51,9 +61,11 @@ where
     S::Error: Display,
 {
     let _lock = home.lock()?;
-    let store = &*home.read_store()?;
+    let shared = home.read_store()?;
+    let store = &*shared;
     let entries = size(store)?;
-    let mut rederivation = Rederivation::new(scratch.clone());
+    let genesis = read_genesis(store)?;
+    let mut rederivation = Rederivation::new(&genesis, scratch.clone());
     let numbers: Vec<u64> = (0..entries.div_ceil(SPAN)).collect();
     for numbers in numbers.chunks(usize::try_from(AT_ONCE).unwrap_or(usize::MAX)) {
         let chunks = in_parallel(numbers, |numbers| {
@@ -79,14 +91,29 @@ where
         progress(done.min(entries), entries);
     }
     let rederived = rederivation.report();
-    let difference = match &rederived.first_false {
-        Some(_) => find_difference(store, &*home.read_objects()?, &rederivation, scratch)?,
-        None => None,
-    };
+    let (mut difference, mut accusation) = (None, None);
+    if let Some(found) = &rederived.first_false {
+        let (levels, records) = read_records(store)?;
+        let objects = home.read_objects()?;
+        let differing = find_difference(store, &*objects, &records, &rederivation, scratch)?;
+        difference = differing.as_ref().map(said);
+        let anchor = Anchor::read(&*home.open_slots()?)?;
+        let tree = Arc::new(load_tree(&shared, anchor.frontier.size())?);
+        let accuser = Accuser {
+            genesis: &genesis,
+            key,
+            checkpoint: anchor.checkpoint,
+            reader: Reader::new(Arc::clone(&shared), tree),
+            levels: &levels,
+            rederivation: &rederivation,
+        };
+        accusation = accuser.accuse(found, differing.as_ref())?;
+    }
     Ok(IndexReport {
         entries,
         rederived,
         difference,
+        accusation,
     })
 }
 
@@ -141,14 +168,14 @@ fn size(store: &dyn Read) -> Result<u64, LedgerError> {
 fn find_difference<S>(
     store: &dyn Read,
     objects: &dyn Objects,
+    records: &BTreeMap<SegmentId, SegmentRecord>,
     rederivation: &Rederivation<S>,
     scratch: &S,
-) -> Result<Option<String>, LedgerError>
+) -> Result<Option<Differing<S>>, LedgerError>
 where
     S: Scratch + Clone,
     S::Error: Display,
 {
-    let (_, records) = read_records(store)?;
     let Some((_, levels)) = rederivation.newest() else {
         return Ok(None);
     };
@@ -163,11 +190,14 @@ where
             Err(StoreError::Missing { .. }) => return Ok(None),
             object => object?,
         };
-        let sealed = Segment::open(SegmentBytes::Object(object), *record).map_err(unreadable)?;
+        // What lies there need not be what was sealed, nor a segment at all.
+        let Ok(sealed) = Segment::open(SegmentBytes::Object(object), *record) else {
+            return Ok(None);
+        };
         let Some(built) = derive(store, id, scratch)? else {
             return Ok(None);
         };
-        return compare::<S>(&sealed, record, &built);
+        return compare(sealed, built);
     }
     Ok(None)
 }
@@ -194,36 +224,28 @@ where
 }
 
 fn compare<S: Scratch>(
-    sealed: &Segment<SegmentBytes>,
-    record: &SegmentRecord,
-    built: &DerivedSegment<S>,
-) -> Result<Option<String>, LedgerError>
+    sealed: Segment<SegmentBytes>,
+    built: DerivedSegment<S>,
+) -> Result<Option<Differing<S>>, LedgerError>
 where
     S::Error: Display,
 {
-    let SegmentId { level, number } = record.id;
-    let what = |what: String| Some(format!("segment {number} of level {level}: {what}"));
     let mut next = 0;
     loop {
         let end = next + LEAVES_AT_ONCE;
-        let leaves = sealed.leaf_bytes(next..end).map_err(unreadable)?;
-        let found = first_difference(built, record, next, &leaves)
+        let Ok(leaves) = sealed.leaf_bytes(next..end) else {
+            return Ok(None);
+        };
+        let found = first_difference(&built, sealed.record(), next, &leaves)
             .map_err(|error| no_room(&error.into()))?;
         match found {
-            Some((_, Difference::Missing(term))) => {
-                return Ok(what(format!("first, {} is left out", term_name(&term))));
-            }
-            Some((_, Difference::Extra(term))) => {
-                return Ok(what(format!("first, no entry has {}", term_name(&term))));
-            }
-            Some((_, Difference::List(term))) => {
-                return Ok(what(format!(
-                    "first, {} has other entries",
-                    term_name(&term)
-                )));
-            }
-            Some((leaf, Difference::Malformed { .. })) => {
-                return Ok(what(format!("leaf {leaf} is none")));
+            Some((leaf, difference)) => {
+                return Ok(Some(Differing {
+                    sealed,
+                    built,
+                    leaf,
+                    difference,
+                }));
             }
             None if leaves.is_empty() => return Ok(None),
             None => next = end,
@@ -231,6 +253,18 @@ where
     }
 }
 
-fn no_room<E: Display>(error: &DeriveError<E>) -> LedgerError {
+/// How a segment differs, for people.
+fn said<S: Scratch>(differing: &Differing<S>) -> String {
+    let SegmentId { level, number } = differing.sealed.record().id;
+    let what = match &differing.difference {
+        Difference::Missing(term) => format!("first, {} is left out", term_name(term)),
+        Difference::Extra(term) => format!("first, no entry has {}", term_name(term)),
+        Difference::List(term) => format!("first, {} has other entries", term_name(term)),
+        Difference::Malformed { .. } => format!("leaf {} is none", differing.leaf),
+    };
+    format!("segment {number} of level {level}: {what}")
+}
+
+pub(super) fn no_room<E: Display>(error: &DeriveError<E>) -> LedgerError {
     LedgerError::BadRange(format!("deriving the index needs room in TMPDIR: {error}"))
 }

@@ -199,6 +199,12 @@ impl Segments {
 }
 
 impl Level {
+    /// Proves that the record `number` is among the first `segments` of the level.
+    pub(super) fn prove(&self, number: u64, segments: u64) -> Result<Vec<Hash>, LedgerError> {
+        crate::merkle::prove_range(&self.nodes, number, number.saturating_add(1), segments)
+            .map_err(|_| damaged("a record is missing"))
+    }
+
     fn push(&mut self, record: &SegmentRecord) {
         let hash = record.leaf_hash();
         self.nodes.push(hash);

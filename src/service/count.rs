@@ -81,7 +81,8 @@ pub(super) async fn count(
     .await
 }
 
-fn response(
+/// A page of counts at `size` as it is sent.
+pub fn response(
     page: CountPage,
     group_by: Option<GroupBy>,
     size: u64,

@@ -30,6 +30,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
+pub use count::response as count_response;
 pub use identity::{Authentication, Token, TokenError, check_token_name};
 pub use query::response as search_response;
 

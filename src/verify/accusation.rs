@@ -8,9 +8,9 @@ use std::fmt::{self, Display, Formatter};
 use super::entry::{CheckedEntry, check_entry, hash_text};
 use super::rederive::Deriving;
 use super::trust::{open_checkpoint, parse_note};
-use super::verdict::{Check, Finding};
+use super::verdict::{Check, Finding, check_index_of, check_index_sealed};
 use crate::entry::body::Body;
-use crate::entry::genesis::{Genesis, INDEX_VERSION};
+use crate::entry::genesis::Genesis;
 use crate::entry::{Header, Kind, v1};
 use crate::index::{
     Facts, Levels, SegmentId, SegmentRecord, Term, TermRange, check_form, check_terms, has_term,
@@ -138,7 +138,9 @@ impl Accusation {
         let checkpoint = open_checkpoint(&parse_note(&self.checkpoint)?, origin, key)?;
         let tree = Tree { origin, checkpoint };
         self.check_genesis(&tree)?;
+        check_index_of(&self.genesis)?;
         let (seq, seal) = tree.seal(&self.seal)?;
+        check_index_sealed(seq, &seal)?;
         let what = match &self.contradiction {
             Contradiction::Seal => broken_seal(seq, &seal)?,
             contradiction => {
@@ -401,9 +403,6 @@ fn contradict_records(
 
 /// Which rule a seal breaks by itself. An error if none.
 fn broken_seal(seq: u64, seal: &v1::Seal) -> Result<String, Finding> {
-    if seal.index_version != INDEX_VERSION {
-        return Err(nothing("a seal of a known index version", "another"));
-    }
     match Levels::of(seal) {
         None => Ok("the seal's levels are not those of an index".into()),
         Some(levels) if levels.covered() > seq => Ok(format!(

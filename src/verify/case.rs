@@ -128,7 +128,7 @@ impl Case {
                 proved: Some(proved),
             },
             Err(finding) => CaseReport {
-                verdict: Verdict::Tampered(finding),
+                verdict: finding.verdict(),
                 proved: None,
             },
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::entry::check_entry;
 use super::trust::{open_checkpoint, parse_note};
-use super::verdict::{Check, Finding};
+use super::verdict::{Check, Finding, check_index_of, check_index_sealed};
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::wire::{Malformed, read_entry, read_hash, read_hashes};
@@ -24,7 +24,7 @@ pub(super) struct Signer<'a> {
 
 /// The trees that a page is proved in.
 pub(super) struct Tree<'a> {
-    pub(super) origin: &'a str,
+    pub(super) genesis: &'a Genesis,
     pub(super) checkpoint: Checkpoint,
     /// The tree of the answer.
     pub(super) size: u64,
@@ -40,9 +40,9 @@ impl<'a> Tree<'a> {
         size: u64,
         proof: &v1::SearchProof,
     ) -> Result<Self, Finding> {
-        let origin = ledger.genesis.origin();
+        let genesis = ledger.genesis;
         let note = parse_note(checkpoint)?;
-        let checkpoint = open_checkpoint(&note, origin, ledger.key)?;
+        let checkpoint = open_checkpoint(&note, genesis.origin(), ledger.key)?;
         let newest = checkpoint.size();
         let asked = asked.unwrap_or(newest);
         if size != asked {
@@ -54,7 +54,7 @@ impl<'a> Tree<'a> {
         if size == newest {
             let root = *checkpoint.root();
             return Ok(Self {
-                origin,
+                genesis,
                 checkpoint,
                 size,
                 root,
@@ -63,7 +63,7 @@ impl<'a> Tree<'a> {
         let root = read_hash(&proof.root)?;
         if size == 0 && root == empty_root() {
             return Ok(Self {
-                origin,
+                genesis,
                 checkpoint,
                 size,
                 root,
@@ -78,7 +78,7 @@ impl<'a> Tree<'a> {
             )
         })?;
         Ok(Self {
-            origin,
+            genesis,
             checkpoint,
             size,
             root,
@@ -144,13 +144,16 @@ pub(super) struct Seal {
 
 impl Seal {
     /// The seal that a proof shows, if it shows one.
+    ///
+    /// Before anything is concluded from its index, that has to be one that is known.
     pub(super) fn check(tree: &Tree<'_>, proof: &v1::SearchProof) -> Result<Option<Self>, Finding> {
+        let genesis = tree.genesis;
         let Some(entry) = &proof.seal else {
             return Ok(None);
         };
         let (header, body) = read_entry(entry)?;
         let seq = header.seq;
-        let checked = check_entry(tree.origin, seq, &entry.header, &body)?;
+        let checked = check_entry(tree.genesis.origin(), seq, &entry.header, &body)?;
         let hashes = read_hashes(&proof.seal_inclusion)?;
         let newest = &tree.checkpoint;
         verify_inclusion(
@@ -162,6 +165,10 @@ impl Seal {
         )
         .map_err(|error| Finding::at(seq, Check::Root, "a seal in the tree", error.to_string()))?;
         let seal = checked.seal().filter(|_| header.kind == Kind::Seal);
+        if let Some(seal) = seal {
+            check_index_of(genesis)?;
+            check_index_sealed(seq, seal)?;
+        }
         let levels = seal
             .and_then(Levels::of)
             .filter(|levels| levels.covered() <= seq);
@@ -316,7 +323,7 @@ pub(super) fn check_entries(
     let mut leaves = Vec::with_capacity(entries.len());
     for (seq, entry) in candidates.iter().zip(entries) {
         let (header, body) = read_entry(entry)?;
-        let checked = check_entry(tree.origin, seq, &entry.header, &body)?;
+        let checked = check_entry(tree.genesis.origin(), seq, &entry.header, &body)?;
         leaves.push(checked.leaf_hash());
         shown.push((header, body));
     }

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::verdict::{Check, Finding, Reason, Verdict};
-use crate::entry::genesis::INDEX_VERSION;
+use super::verdict::{Check, Finding, Reason, Verdict, check_index_of, check_index_sealed};
+use crate::entry::genesis::Genesis;
 use crate::entry::{Tag, v1};
 use crate::index::{
     Facts, LEVELS, Levels, MergeError, Segment, SegmentId, SegmentRecord, Sink, Source, TermMap,
@@ -122,7 +122,10 @@ pub struct Rederivation<S: Scratch> {
     hidden: Option<(u64, Tag)>,
     newest: Option<(u64, Levels)>,
     seals: u64,
-    unknown_version: Option<u64>,
+    /// Whether the ledger's index is one that is known here.
+    known: bool,
+    /// The first thing that says that it is none, or a seal.
+    unknown: Option<Finding>,
     first_false: Option<FalseSeal>,
 }
 
@@ -164,15 +167,18 @@ pub struct Rederived {
 }
 
 impl<S: Scratch> Rederivation<S> {
-    /// An index before its first entry.
-    pub fn new(scratch: S) -> Self {
-        Self::of(
-            SegmentId {
-                level: 0,
-                number: 0,
-            },
-            scratch,
-        )
+    /// The index of a ledger before its first entry. Of one that is not known here nothing is derived, nor called false.
+    pub fn new(genesis: &Genesis, scratch: S) -> Self {
+        let whole = SegmentId {
+            level: 0,
+            number: 0,
+        };
+        let unknown = check_index_of(genesis).err();
+        Self {
+            known: unknown.is_none(),
+            unknown,
+            ..Self::of(whole, scratch)
+        }
     }
 
     /// The part of an index that is one segment, before its first entry.
@@ -190,14 +196,15 @@ impl<S: Scratch> Rederivation<S> {
             hidden: None,
             newest: None,
             seals: 0,
-            unknown_version: None,
+            known: true,
+            unknown: None,
             first_false: None,
         }
     }
 
     /// Takes the next segment of level 0, and merges what it fills.
     pub fn push(&mut self, derived: Derived) -> Result<(), DeriveError<S::Error>> {
-        if self.hidden.is_some() {
+        if self.hidden.is_some() || !self.known {
             return Ok(());
         }
         let (record, bytes) = match derived {
@@ -248,8 +255,9 @@ impl<S: Scratch> Rederivation<S> {
 
     /// Checks the seal that is entry `seq`. Every segment below it must have been pushed.
     pub fn check_seal(&mut self, seq: u64, seal: &v1::Seal) {
-        if seal.index_version != INDEX_VERSION {
-            self.unknown_version = self.unknown_version.or(Some(seq));
+        let unknown = check_index_sealed(seq, seal).err();
+        if !self.known || unknown.is_some() {
+            self.unknown = self.unknown.take().or(unknown);
             return;
         }
         let Some(levels) = Levels::of(seal).filter(|levels| levels.covered() <= seq) else {
@@ -335,7 +343,9 @@ impl<S: Scratch> Rederivation<S> {
         let hidden = self
             .hidden
             .map(|(seq, tag)| Reason::NotRederived { seq, tag });
-        let unknown = self.unknown_version.map(|seq| Reason::UnknownIndex { seq });
+        let unknown = self.unknown.as_ref().map(|finding| Reason::UnknownIndex {
+            index: finding.found.clone(),
+        });
         Rederived {
             segments: segments.sum(),
             newest: newest.map(|(seq, levels)| (*seq, levels.covered())),

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::entry::Tag;
+use crate::entry::genesis::{Genesis, INDEX_VERSION};
+use crate::entry::{Tag, v1};
 
 /// What a verifier has to say in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,20 @@ impl Verdict {
             Self::Ok
         } else {
             Self::CouldNotCheck(reasons)
+        }
+    }
+
+    /// The verdict over two things that were checked.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (tampered @ Self::Tampered(_), _) | (_, tampered @ Self::Tampered(_)) => tampered,
+            (Self::CouldNotCheck(one), Self::CouldNotCheck(other)) => {
+                let new = other.into_iter().filter(|reason| !one.contains(reason));
+                let new: Vec<_> = new.collect();
+                Self::CouldNotCheck([one, new].concat())
+            }
+            (doubt @ Self::CouldNotCheck(_), _) | (_, doubt) => doubt,
         }
     }
 
@@ -88,6 +103,35 @@ impl Finding {
             found: found.into(),
         }
     }
+
+    /// What the finding comes to: that something is wrong, or that it cannot be told.
+    pub fn verdict(self) -> Verdict {
+        match self.check {
+            Check::IndexVersion => {
+                Verdict::CouldNotCheck(vec![Reason::UnknownIndex { index: self.found }])
+            }
+            _ => Verdict::Tampered(self),
+        }
+    }
+}
+
+/// Checks that the search index of a ledger is one that is known here.
+pub(crate) fn check_index_of(genesis: &Genesis) -> Result<(), Finding> {
+    let expected = format!("version {INDEX_VERSION}");
+    match genesis.unknown_index() {
+        Some(index) => Err(Finding::of(Check::IndexVersion, expected, index)),
+        None => Ok(()),
+    }
+}
+
+/// Checks that the index that entry `seq` seals is one that is known here.
+pub(crate) fn check_index_sealed(seq: u64, seal: &v1::Seal) -> Result<(), Finding> {
+    let (version, expected) = (seal.index_version, format!("version {INDEX_VERSION}"));
+    if version == INDEX_VERSION {
+        return Ok(());
+    }
+    let found = format!("version {version}");
+    Err(Finding::at(seq, Check::IndexVersion, expected, found))
 }
 
 impl Display for Finding {
@@ -163,6 +207,8 @@ pub enum Check {
     IdempotencyId,
     /// The segments of the search index are those that the newest seal commits to.
     Index,
+    /// The search index is one that this verifier knows. When it is not, nothing is proved, and nothing is wrong.
+    IndexVersion,
     /// What a case says about itself is what it proves.
     Statement,
 }
@@ -198,6 +244,7 @@ impl Check {
             Self::Tile => "tile",
             Self::IdempotencyId => "idempotency-id",
             Self::Index => "index",
+            Self::IndexVersion => "index-version",
             Self::Statement => "statement",
         }
     }
@@ -251,10 +298,12 @@ pub enum Reason {
         /// The part.
         tag: Tag,
     },
-    /// A seal is over an index of a version that this verifier does not know.
-    #[error("the index that entry {seq} seals: it is of another version")]
+    /// The search index is one that this verifier does not know, so nothing is proved by it or of it.
+    #[error(
+        "the search index is not proved: it is of {index}, and this program knows version {INDEX_VERSION}"
+    )]
     UnknownIndex {
-        /// The seal.
-        seq: u64,
+        /// Which one.
+        index: String,
     },
 }

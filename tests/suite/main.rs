@@ -42,6 +42,8 @@ mod cli_support;
 mod cli_trace;
 #[cfg(feature = "server")]
 mod collect_git;
+#[cfg(feature = "server")]
+mod count_lies;
 mod entry_canonical;
 mod entry_json;
 mod entry_link;
@@ -52,9 +54,13 @@ mod format_doc;
 mod git_support;
 mod golden_events;
 mod golden_formats;
+mod golden_index;
+#[cfg(feature = "server")]
+mod golden_stores;
 mod index_filter;
 mod index_segment;
 mod index_terms;
+mod index_version;
 mod inquiry_coverage;
 mod inquiry_history;
 mod inquiry_lineage;
@@ -80,6 +86,8 @@ mod ledger_model;
 mod ledger_starts;
 #[cfg(feature = "server")]
 mod ledger_support;
+#[cfg(feature = "server")]
+mod lying_support;
 mod merkle_edge;
 mod merkle_exhaustive;
 mod merkle_hash;

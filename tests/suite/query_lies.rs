@@ -17,10 +17,10 @@ use super::query_battery::{Asked, Query};
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// For each message its fields: number, name and, if it is a message itself, of which type.
-struct Schema(BTreeMap<String, BTreeMap<u32, (String, Option<String>)>>);
+pub(super) struct Schema(BTreeMap<String, BTreeMap<u32, (String, Option<String>)>>);
 
 impl Schema {
-    fn read() -> Self {
+    pub(super) fn read() -> Self {
         let files = FileDescriptorSet::decode(DESCRIPTORS).unwrap();
         let mut messages = BTreeMap::new();
         for file in files.file {
@@ -96,7 +96,7 @@ fn write(fields: &[Field]) -> Vec<u8> {
 const ITEMS: usize = 6;
 
 /// Every lie about the message: where and how, and the message with it.
-fn lies(
+pub(super) fn lies(
     schema: &Schema,
     name: &str,
     message: &[u8],
@@ -225,7 +225,7 @@ fn lies(
 }
 
 /// The field of a lie, without the places in lists.
-fn place(what: &str) -> String {
+pub(super) fn place(what: &str) -> String {
     let path = what.split(' ').next().unwrap_or_default();
     path.split('[')
         .map(|piece| piece.split_once(']').map_or(piece, |(_, rest)| rest))

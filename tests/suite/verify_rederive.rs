@@ -7,13 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use graven::entry::v1::ledger_act::Act;
-use graven::entry::{CheckedEvent, Kind, v1};
+use graven::entry::{Kind, v1};
 use graven::index::{SegmentId, SegmentWriter, Source, Term, TermRange, field};
-use graven::ledger::{Home, Ledger, SegmentQuestion, rederive_directory};
-use graven::store::{
-    Batch, Direction, KeyRange, KeyValue, MemoryDisk, Objects, Read, Scan, Slots, Space, Store,
-    StoreError,
-};
+use graven::ledger::{Directory, Ledger, SegmentQuestion, rederive_directory};
+use graven::store::{MemoryDisk, Objects};
 use graven::verify::{
     Accusation, Check, Contradiction, Judgement, Scratch, ShownEntry, ShownSegment, Verdict,
 };
@@ -21,197 +18,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::cli_support::{graven, run, stderr, stdout, text};
-use super::ledger_support::{Operator, append, page, wait_until_indexed};
+use super::ledger_support::{Operator, append, wait_until_indexed};
+use super::lying_support::{LIES, Lie, ask, event, hiding_ledger_with, ledger_with};
 use super::service_support::TestServer;
-use super::verify_support::{Sealer, checked, event_message};
-
-/// What the operator reads instead of what was sealed, of the same length.
-#[derive(Clone, Copy)]
-struct Lie {
-    from: &'static [u8],
-    to: &'static [u8],
-    /// Whether the answer to a question about mallory is false because of it.
-    about_mallory: bool,
-    said: &'static str,
-}
-
-const LIES: [Lie; 3] = [
-    Lie {
-        from: b"oidc:corp/mallory\x5a\x11oidc:corp/wit0017",
-        to: b"oidc:corp/wit0017\x5a\x11oidc:corp/wit0017",
-        about_mallory: true,
-        said: "leaves out entry 17, which has participant = oidc:corp/mallory",
-    },
-    Lie {
-        from: b"oidc:corp/wit0018\x5a\x11oidc:corp/wit0018",
-        to: b"oidc:corp/mallory\x5a\x11oidc:corp/wit0018",
-        about_mallory: false,
-        said: "lists entry 18 for participant = oidc:corp/mallory, which it has not",
-    },
-    Lie {
-        from: b"oidc:corp/wit0900",
-        to: b"oidc:corp/nobody9",
-        about_mallory: false,
-        said: "lists entry 900 for participant = oidc:corp/nobody9, which it has not",
-    },
-];
-
-/// A disk whose packs read otherwise for those who scan them, once that is switched on.
-struct Liar {
-    disk: MemoryDisk,
-    lie: Lie,
-    lying: Arc<AtomicBool>,
-}
-
-struct LyingStore {
-    store: Arc<dyn Store>,
-    lie: Lie,
-    lying: Arc<AtomicBool>,
-}
-
-impl Read for LyingStore {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        self.store.get(space, key)
-    }
-
-    fn get_many(&self, space: Space, keys: &[&[u8]]) -> Result<Vec<Option<Bytes>>, StoreError> {
-        self.store.get_many(space, keys)
-    }
-
-    fn last_at_or_before(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
-        self.store.last_at_or_before(space, key)
-    }
-
-    fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_> {
-        let pairs = self.store.scan(space, range, direction);
-        if space != Space::Entry || !self.lying.load(Ordering::SeqCst) {
-            return pairs;
-        }
-        let Lie { from, to, .. } = self.lie;
-        Box::new(pairs.map(move |pair| {
-            let (key, value) = pair?;
-            let mut value = value.to_vec();
-            for at in 0..value.len().saturating_sub(from.len()) {
-                if value[at..].starts_with(from) {
-                    value[at..at + to.len()].copy_from_slice(to);
-                }
-            }
-            Ok((key, value.into()))
-        }))
-    }
-}
-
-impl Store for LyingStore {
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.store.commit(batch)
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        self.store.flush()
-    }
-
-    fn snapshot(&self) -> Box<dyn Read + '_> {
-        self.store.snapshot()
-    }
-
-    fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
-        self.store.free_bytes()
-    }
-}
-
-impl Home for Liar {
-    fn name(&self) -> String {
-        self.disk.name()
-    }
-
-    fn anchor_name(&self) -> String {
-        self.disk.anchor_name()
-    }
-
-    fn lock(&self) -> Result<Box<dyn Send>, StoreError> {
-        self.disk.lock()
-    }
-
-    fn read_store(&self) -> Result<Arc<dyn Read>, StoreError> {
-        self.disk.read_store()
-    }
-
-    fn open_store(&self) -> Result<Arc<dyn Store>, StoreError> {
-        let (lie, lying) = (self.lie, Arc::clone(&self.lying));
-        let store = Home::open_store(&self.disk)?;
-        Ok(Arc::new(LyingStore { store, lie, lying }))
-    }
-
-    fn create_store(&self) -> Result<Arc<dyn Store>, StoreError> {
-        Home::create_store(&self.disk)
-    }
-
-    fn open_slots(&self) -> Result<Box<dyn Slots>, StoreError> {
-        Home::open_slots(&self.disk)
-    }
-
-    fn create_slots(&self) -> Result<Box<dyn Slots>, StoreError> {
-        Home::create_slots(&self.disk)
-    }
-
-    fn set_slots_aside(&self) -> Result<(), StoreError> {
-        self.disk.set_slots_aside()
-    }
-
-    fn objects(&self) -> Result<Box<dyn Objects>, StoreError> {
-        Home::objects(&self.disk)
-    }
-
-    fn read_objects(&self) -> Result<Box<dyn Objects>, StoreError> {
-        self.disk.read_objects()
-    }
-}
-
-/// An event with witnesses; mallory is one of those of a few.
-fn event(number: u64) -> CheckedEvent {
-    let mut message = event_message(number);
-    let witness = format!("oidc:corp/wit{number:04}");
-    let other = match number {
-        3 | 17 | 500 => "oidc:corp/mallory".to_owned(),
-        _ => witness.clone(),
-    };
-    message.what.as_mut().unwrap().participants = vec![other, witness];
-    checked(&message)
-}
-
-fn append_few_at_a_time(ledger: &Ledger, seqs: std::ops::Range<u64>) {
-    let events: Vec<_> = seqs.map(event).collect();
-    // Packs of few entries are not compressed.
-    for batch in events.chunks(10) {
-        append(ledger, batch).unwrap();
-    }
-}
-
-/// The seqs of an answer.
-fn ask(ledger: &Ledger, filter: &str) -> Vec<u64> {
-    let page = page(ledger, filter, false);
-    page.entries.iter().map(|entry| entry.header.seq).collect()
-}
-
-/// A ledger whose first segment is sealed from entries that were read so.
-fn ledger_with(operator: &Operator, disk: &MemoryDisk, lie: Option<Lie>) -> Ledger {
-    operator.init(disk).unwrap();
-    let ledger = operator.open(disk).unwrap();
-    append_few_at_a_time(&ledger, 0..1_000);
-    drop(ledger);
-    let lying = Arc::new(AtomicBool::new(false));
-    let liar = Liar {
-        disk: disk.clone(),
-        lie: lie.unwrap_or(LIES[0]),
-        lying: Arc::clone(&lying),
-    };
-    let ledger = operator.open(&liar).unwrap();
-    lying.store(lie.is_some(), Ordering::SeqCst);
-    append_few_at_a_time(&ledger, 1_000..1_060);
-    wait_until_indexed(&ledger, 1_024);
-    lying.store(false, Ordering::SeqCst);
-    ledger
-}
+use super::verify_support::Sealer;
 
 fn about_mallory() -> Term {
     Term {
@@ -532,6 +342,93 @@ async fn a_false_index_is_found_and_proved_to_others() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_who_hides_the_segment_is_accused_by_the_entries() {
+    let operator = Operator::default();
+    let key = operator.key().verifier().to_string();
+    let hiding = Arc::new(AtomicBool::new(false));
+    let hidden = Arc::clone(&hiding);
+    let ledger = tokio::task::spawn_blocking(move || {
+        let operator = Operator::default();
+        hiding_ledger_with(&operator, &MemoryDisk::new(), Some(LIES[0]), &hidden)
+    });
+    let server = TestServer::of(Arc::new(ledger.await.unwrap())).await;
+    hiding.store(true, Ordering::SeqCst);
+    let temporary = TempDir::new().unwrap();
+    let (url, out) = (server.url.clone(), temporary.path().join("proof.json"));
+    let work = move || {
+        let mut command = graven();
+        command.args([
+            "verify",
+            "--server",
+            &url,
+            "--key",
+            &key,
+            "--rederive",
+            "--out",
+            text(&out),
+        ]);
+        let verified = run(&mut command, "");
+        let all = stdout(&verified);
+        assert_eq!(
+            verified.status.code(),
+            Some(3),
+            "{all}{}",
+            stderr(&verified)
+        );
+        let said = "segment 0 of level 0 (entries 0 to 1023) is not what its entries come to";
+        assert!(all.contains(said), "{all}");
+        let judged = run(graven().args(["verify", text(&out), "--key", &key]), "");
+        assert_eq!(judged.status.code(), Some(3), "{}", stdout(&judged));
+        assert!(stdout(&judged).contains(said), "{}", stdout(&judged));
+    };
+    tokio::task::spawn_blocking(work).await.unwrap();
+    server.stop().await.unwrap();
+}
+
+#[test]
+fn a_stopped_directory_gives_the_proof_of_its_false_index() {
+    let operator = Operator::default();
+    let key = operator.key().verifier().to_string();
+    let temporary = TempDir::new().unwrap();
+    let (dir, out) = (
+        temporary.path().join("ledger"),
+        temporary.path().join("proof.json"),
+    );
+    std::fs::create_dir(&dir).unwrap();
+    drop(ledger_with(&operator, &Directory::new(&dir), Some(LIES[0])));
+    let directory = [
+        "verify",
+        "--dir",
+        text(&dir),
+        "--key",
+        &key,
+        "--rederive",
+        "--out",
+        text(&out),
+    ];
+    let verified = run(graven().args(directory), "");
+    let all = stdout(&verified);
+    assert_eq!(
+        verified.status.code(),
+        Some(3),
+        "{all}{}",
+        stderr(&verified)
+    );
+    assert!(all.contains(LIES[0].said), "{all}");
+    let judged = run(graven().args(["verify", text(&out), "--key", &key]), "");
+    assert_eq!(judged.status.code(), Some(3), "{}", stdout(&judged));
+    let said = stdout(&judged);
+    assert!(
+        said.starts_with("TAMPERED: the operator sealed a false index: ")
+            && said.contains(LIES[0].said),
+        "{said}"
+    );
+    // It is never overwritten.
+    let again = run(graven().args(directory), "");
+    assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
+}
+
 /// Room in memory.
 #[derive(Clone)]
 struct Memory;
@@ -568,7 +465,8 @@ impl Scratch for Memory {
 fn every_segment_of_a_right_index_is_derived() {
     let operator = Operator::default();
     let disk = super::ledger_index::indexed(&operator);
-    let report = rederive_directory(&disk, &Memory, &mut |_, _| {}).unwrap();
+    let report =
+        rederive_directory(&disk, &operator.key().verifier(), &Memory, &mut |_, _| {}).unwrap();
     assert_eq!(report.rederived.verdict(), Verdict::Ok);
     assert_eq!(report.rederived.segments, 18 + 1);
     assert_eq!(report.rederived.newest.unwrap().1, 18 * 1_024);
@@ -582,7 +480,8 @@ fn a_directory_with_a_false_index_is_found_out() {
         let disk = MemoryDisk::new();
         drop(ledger_with(&operator, &disk, Some(lie)));
         assert_eq!(operator.audit(&disk, None).unwrap().verdict, Verdict::Ok);
-        let report = rederive_directory(&disk, &Memory, &mut |_, _| {}).unwrap();
+        let report =
+            rederive_directory(&disk, &operator.key().verifier(), &Memory, &mut |_, _| {}).unwrap();
         let Verdict::Tampered(finding) = report.rederived.verdict() else {
             panic!("{report:?}");
         };
@@ -596,6 +495,70 @@ fn a_directory_with_a_false_index_is_found_out() {
             difference.contains("participant = oidc:corp/"),
             "{difference}"
         );
+        let (accusation, proved) = report.accusation.unwrap();
+        assert!(proved.what.contains(lie.said), "{proved}");
+        assert!(is_proved(&judge(&accusation, &operator)));
+        // Without the segment there are the entries.
+        disk.objects().delete("segment-0-0").unwrap();
+        let report = rederive_directory(&disk, &operator.key().verifier(), &Memory, &mut |_, _| {});
+        let (accusation, proved) = report.unwrap().accusation.unwrap();
+        assert!(
+            proved.what.contains("is not what its entries come to"),
+            "{proved}"
+        );
+        assert!(matches!(
+            accusation.contradiction,
+            Contradiction::Entries { .. }
+        ));
+        assert!(is_proved(&judge(&accusation, &operator)));
+    }
+}
+
+/// A ledger whose segment of level 1 is merged from one that was sealed falsely.
+fn merged_with(operator: &Operator, disk: &MemoryDisk, lie: Lie) -> Ledger {
+    let ledger = ledger_with(operator, disk, Some(lie));
+    let events: Vec<_> = (1_060..16_400).map(event).collect();
+    for batch in events.chunks(500) {
+        append(&ledger, batch).unwrap();
+    }
+    wait_until_indexed(&ledger, 16 * 1_024);
+    ledger
+}
+
+#[test]
+fn a_false_segment_is_proved_after_it_was_merged() {
+    let (operator, disk) = (Operator::default(), MemoryDisk::new());
+    let key = operator.key().verifier();
+    drop(merged_with(&operator, &disk, LIES[0]));
+    let derive = || rederive_directory(&disk, &key, &Memory, &mut |_, _| {}).unwrap();
+    let report = derive();
+    let (accusation, proved) = report.accusation.unwrap();
+    let said = "segment 0 of level 1 (entries 0 to 16383) leaves out entry 17";
+    assert!(proved.what.contains(said), "{proved}");
+    assert!(is_proved(&judge(&accusation, &operator)));
+    let again = Accusation::from_json(accusation.to_json().as_bytes()).unwrap();
+    assert_eq!(again, accusation);
+    // Where its leaves are gone, or others lie there, the entries of level 0 that were sealed first are left.
+    let object = disk.objects().open("segment-1-0").unwrap();
+    let bytes = object.read_at(0, object.len() as usize).unwrap();
+    let mut shorter = bytes.to_vec();
+    shorter.drain(200..700);
+    for hidden in [None, Some(shorter)] {
+        disk.objects().delete("segment-1-0").unwrap();
+        if let Some(bytes) = hidden {
+            disk.set_object("segment-1-0", bytes.into());
+        }
+        let report = rederive_directory(&disk, &key, &Memory, &mut |_, _| {});
+        match report {
+            Ok(report) => {
+                let (accusation, proved) = report.accusation.unwrap();
+                let said =
+                    "segment 0 of level 0 (entries 0 to 1023) is not what its entries come to";
+                assert!(proved.what.contains(said), "{proved}");
+                assert!(is_proved(&judge(&accusation, &operator)));
+            }
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 

@@ -202,7 +202,10 @@ class Ledger:
         return [entry.leaf_hash for entry in self.entries]
 
     def seal(self, kind, number, envelope, parts, flag=0):
-        entry = Entry(self, kind, bytes([number]) * 32, envelope, parts, flag, self.clock)
+        self.seal_seeded(kind, bytes([number]) * 32, envelope, parts, flag)
+
+    def seal_seeded(self, kind, seed, envelope, parts, flag=0):
+        entry = Entry(self, kind, seed, envelope, parts, flag, self.clock)
         self.entries.append(entry)
         self.clock += 1000
 
@@ -467,4 +470,5 @@ def main():
     print(json.dumps(sections, indent=2, sort_keys=True, ensure_ascii=False))
 
 
-main()
+if __name__ == "__main__":
+    main()

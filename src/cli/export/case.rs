@@ -106,14 +106,14 @@ pub(super) async fn run(
         discloses: Disclosure::default(),
         genesis: genesis.clone(),
     };
-    case = case.complete(&key).map_err(|finding| unproved(&finding))?;
+    case = case.complete(&key).map_err(unproved)?;
     case.coverage = gathering.coverage(&case.answer.answered).await?;
     if case.coverage.is_none() {
         global.say(
             "without the sources that were heard from: their proof would tell of what is withheld",
         );
     }
-    let case = case.complete(&key).map_err(|finding| unproved(&finding))?;
+    let case = case.complete(&key).map_err(unproved)?;
     let shown = |tag: &&Tag| case.discloses.shows(**tag);
     if let Some(tag) = withhold.iter().find(shown) {
         return Err(Failure::other(format!(
@@ -169,10 +169,8 @@ async fn extends(
     }))
 }
 
-fn unproved(finding: &Finding) -> Failure {
-    Failure::tampered(format!(
-        "the answer is not proved to be complete: {finding}"
-    ))
+fn unproved(finding: Finding) -> Failure {
+    Failure::unproved("the answer is not proved to be complete", finding)
 }
 
 fn write(case: &Case, out: NewFile) -> Result<(), Failure> {
@@ -251,7 +249,7 @@ impl Gathering<'_> {
                 open: self.open.clone(),
                 size: self.size,
             };
-            let proved = verify_page(&question, &page).map_err(|finding| unproved(&finding))?;
+            let proved = verify_page(&question, &page).map_err(unproved)?;
             if self.descending {
                 self.open.end = proved.window.start;
             } else {
@@ -294,7 +292,7 @@ impl Gathering<'_> {
             let page = self.query.count(request.clone()).await?.into_inner();
             let next = page.next_page_token.clone();
             let page = self.withholding.coverage(page);
-            let Some(page) = page.map_err(|finding| unproved(&finding))? else {
+            let Some(page) = page.map_err(unproved)? else {
                 return Ok(None);
             };
             let encoded = page.encode_to_vec();
@@ -337,11 +335,7 @@ impl Gathering<'_> {
                 return Err(malformed("it is of another size"));
             }
             self.size = Some(size);
-            if let Some(page) = self
-                .withholding
-                .page(answer)
-                .map_err(|finding| unproved(&finding))?
-            {
+            if let Some(page) = self.withholding.page(answer).map_err(unproved)? {
                 return Ok(page);
             }
         }
