@@ -18,6 +18,8 @@ use crate::inquiry::{History, MAX_CHANGES, MAX_HISTORY_NAMES};
     after_help = "Where a version does not continue the one before, something changed it that nobody recorded: a row of \
     its own says so, in every format. It is said only where both versions are known and have nothing in common; where that \
     cannot be told, a row says why.\n\
+    A version recorded under another name that meant the same at the time (target.link) is one of the target's: --no-links \
+    takes the name as it is.\n\
     Ends with 6 if the history is not whole."
 )]
 pub(super) struct Arguments {
@@ -36,6 +38,9 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     let target = &arguments.target;
     let mut history = History::new(target, !arguments.no_follow)
         .map_err(|error| Failure::usage(format!("{target}: {error}")))?;
+    if arguments.basis.follows_links() {
+        history = history.linked();
+    }
     let mut rows = BTreeMap::new();
     let asked = arguments
         .basis
@@ -61,6 +66,6 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     }
     let steps = history.into_steps();
     write_history(arguments.output.output, target, &steps, &rows)?;
-    asked.say(global);
+    asked.say(global, steps.len(), None).await?;
     Ok(asked.code(cut_off))
 }

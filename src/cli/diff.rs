@@ -15,6 +15,7 @@ use crate::inquiry::RunDiff;
     after_help = "Compared is what was recorded: inputs by role and name, code, image, labels and what else is known of the \
     environment, GPUs and nodes. With each difference stand the acts that changed it between the two runs, by when they \
     happened as claimed; then what changed in paths that both used without saying which version, or beside what both read.\n\
+    Names that meant the same at the time (identity.link, target.link) are one here: --no-links takes them as they are.\n\
     Ends with 6 if something was cut off or cannot be told."
 )]
 pub(super) struct Arguments {
@@ -32,6 +33,9 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     let Arguments { first, second, .. } = arguments;
     let mut diff = RunDiff::new(first, second)
         .map_err(|error| Failure::usage(format!("{first}, {second}: {error}")))?;
+    if arguments.basis.follows_links() {
+        diff = diff.linked();
+    }
     let asked = arguments.basis.ask(&mut diff).await?;
     let runs = diff.runs().clone();
     let cuts = diff.cuts().to_vec();
@@ -55,6 +59,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     if full {
         global.say("a run has more inputs than are kept");
     }
-    asked.say(global);
+    let found = usize::from(found);
+    asked.say(global, found, None).await?;
     Ok(asked.code(!cuts.is_empty() || full))
 }

@@ -81,9 +81,7 @@ pub(super) async fn ask_links(
 ) -> Result<AskedAll, Failure> {
     let asked = ask_all(asker, links, size, prove).await?;
     if links.is_cut_off() {
-        return Err(Failure::unchecked(
-            "more names are linked with these than are followed: --no-links takes names as they are",
-        ));
+        return Err(too_many_names());
     }
     Ok(asked)
 }
@@ -124,12 +122,7 @@ pub(super) async fn ask_all(
 impl Expanded {
     /// Says what names were taken for what others, and on whose word.
     pub(super) fn say(&self, global: &Global) {
-        for expansion in &self.expansions {
-            for alias in &expansion.aliases {
-                let name = escape(&expansion.name);
-                global.say(&format!("{name} is also {}", describe(alias)));
-            }
-        }
+        say_expansions(global, &self.expansions);
         if !self.unknown.is_empty() {
             let seqs: Vec<String> = self.unknown.iter().map(u64::to_string).collect();
             global.say(&format!(
@@ -138,6 +131,23 @@ impl Expanded {
             ));
         }
     }
+}
+
+/// Says what names were taken for what others, and on whose word.
+pub(super) fn say_expansions(global: &Global, expansions: &[Expansion]) {
+    for expansion in expansions {
+        let name = escape(&expansion.name);
+        for alias in &expansion.aliases {
+            global.say(&format!("{name} is also {}", describe(alias)));
+        }
+    }
+}
+
+/// Why an answer is refused in which names would be left out.
+pub(super) fn too_many_names() -> Failure {
+    Failure::unchecked(
+        "more names are linked with these than are followed: --no-links takes names as they are",
+    )
 }
 
 /// A name with when it meant the same, and on whose word. Safe to print.

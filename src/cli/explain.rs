@@ -12,8 +12,9 @@ use crate::inquiry::{Reach, Whose};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Foreign are acts of names that did not act in the run and do not own it. Two names of one person are two \
-    names here: they are never joined by likeness.\n\
+    after_help = "Foreign are acts of names that did not act in the run and do not own it. Names are one where \
+    entries say that they meant the same at the time (identity.link, target.link), never by likeness: --no-links takes them \
+    as they are.\n\
     Ends with 6 if something was cut off or cannot be told."
 )]
 pub(super) struct Arguments {
@@ -28,6 +29,9 @@ pub(super) struct Arguments {
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
     let id = &arguments.run;
     let mut reach = Reach::new(id).map_err(|error| Failure::usage(format!("{id}: {error}")))?;
+    if arguments.basis.follows_links() {
+        reach = reach.linked();
+    }
     let asked = arguments.basis.ask(&mut reach).await?;
     let run = reach.run().clone();
     let cuts = reach.cuts().to_vec();
@@ -50,6 +54,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         reasons.len(),
         foreign.count()
     ));
-    asked.say(global);
+    let found = usize::from(run.found()) + reasons.len();
+    asked.say(global, found, None).await?;
     Ok(asked.code(!cuts.is_empty() || run.full))
 }

@@ -55,6 +55,11 @@ pub(super) struct Asked<'a> {
     pub(super) prove: bool,
 }
 
+/// Every entry of a ledger.
+pub(super) fn everything() -> Result<Filter, Failure> {
+    Filter::new(Expression::All).map_err(|error| Failure::other(error.to_string()))
+}
+
 /// Says on standard error which sources were heard from, and what it means that nothing matched.
 pub(super) async fn say(
     asker: &Asker,
@@ -76,8 +81,7 @@ pub(super) async fn say(
 async fn line(asker: &Asker, asked: &Asked<'_>) -> Result<String, Failure> {
     const TOO_MANY: &str = "too many sources to say which were silent: graven coverage does";
     let (size, prove) = (Some(asked.size), asked.prove);
-    let everything =
-        Filter::new(Expression::All).map_err(|error| Failure::other(error.to_string()))?;
+    let everything = everything()?;
     let pages = Some(PAGES);
     let Some(known) = sources(asker, &everything, 0..u64::MAX, size, prove, pages).await? else {
         return Ok(TOO_MANY.to_owned());

@@ -9,11 +9,14 @@ use clap::Args;
 use super::answer::{Ask, Asker, MAX_PAGE_SIZE};
 use super::arguments::{Connection, Global, Pinned};
 use super::bodies::malformed;
+use super::expand::{Linking, say_expansions, too_many_names};
 use super::failure::Failure;
+use super::heard;
 use crate::entry::Header;
 use crate::entry::body::Body;
 use crate::index::Facts;
-use crate::inquiry::Inquiry;
+use crate::index::filter::Filter;
+use crate::inquiry::{Expansion, Inquiry};
 
 /// Some entries could not be judged.
 const PARTIAL: u8 = 6;
@@ -28,14 +31,18 @@ pub(super) struct Basis {
     #[arg(long)]
     rederive: bool,
     #[command(flatten)]
+    linking: Linking,
+    #[command(flatten)]
     pinned: Pinned,
     #[command(flatten)]
     connection: Connection,
 }
 
 /// What the answers to all questions are worth together.
-#[derive(Debug, Default)]
 pub(super) struct Asked {
+    asker: Asker,
+    /// What names were taken for what others.
+    expansions: Vec<Expansion>,
     /// The tree size at which all were answered.
     pub(super) size: u64,
     questions: u64,
@@ -49,6 +56,11 @@ pub(super) struct Asked {
 }
 
 impl Basis {
+    /// Whether names stand for others that mean the same.
+    pub(super) fn follows_links(&self) -> bool {
+        !self.linking.no_links
+    }
+
     /// Asks until there is nothing left to ask.
     pub(super) async fn ask(&self, inquiry: &mut impl Inquiry) -> Result<Asked, Failure> {
         self.ask_seeing(inquiry, |_, _| Ok(())).await
@@ -61,24 +73,24 @@ impl Basis {
         see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
     ) -> Result<Asked, Failure> {
         let asker = Asker::connect(&self.connection, &self.pinned).await?;
-        ask_with(&asker, self.at, self.rederive, inquiry, see).await
+        ask_with(asker, self.at, self.rederive, inquiry, see).await
     }
 }
 
-/// Asks until there is nothing left to ask, at one size, and shows every entry that was taken.
+/// Asks until there is nothing left to ask, at one size.
 pub(super) async fn ask_at(
     connection: &Connection,
     pinned: &Pinned,
     size: Option<u64>,
+    rederive: bool,
     inquiry: &mut impl Inquiry,
-    see: impl FnMut(&Header, &Body) -> Result<(), Failure>,
 ) -> Result<Asked, Failure> {
     let asker = Asker::connect(connection, pinned).await?;
-    ask_with(&asker, size, false, inquiry, see).await
+    ask_with(asker, size, rederive, inquiry, |_, _| Ok(())).await
 }
 
 async fn ask_with(
-    asker: &Asker,
+    asker: Asker,
     size: Option<u64>,
     rederive: bool,
     inquiry: &mut impl Inquiry,
@@ -87,11 +99,17 @@ async fn ask_with(
     let mut asked = Asked {
         pinned: asker.is_pinned(),
         rederived: rederive,
-        ..Asked::default()
+        asker,
+        expansions: Vec::new(),
+        size: 0,
+        questions: 0,
+        entries: 0,
+        seal: None,
+        unknown: BTreeSet::new(),
     };
     let mut size = size;
     while let Some(question) = inquiry.next() {
-        let answer = asker.ask(Ask {
+        let answer = asked.asker.ask(Ask {
             filter: question.filter,
             range: question.range,
             descending: question.descending,
@@ -117,12 +135,37 @@ async fn ask_with(
         asked.unknown.extend(&worth.unknown);
         asked.questions += 1;
     }
+    if let Some(names) = inquiry.names() {
+        if names.is_cut_off() {
+            return Err(too_many_names());
+        }
+        asked.expansions = names.expansions().to_vec();
+    }
     Ok(asked)
 }
 
 impl Asked {
-    /// Says on standard error what the answers are worth.
-    pub(super) fn say(&self, global: &Global) {
+    /// Says on standard error what names were taken for what others, what the answers are worth, and who was heard from of
+    /// those that had something to say about the times of `filter`; every time if it is none.
+    pub(super) async fn say(
+        &self,
+        global: &Global,
+        found: usize,
+        filter: Option<&Filter>,
+    ) -> Result<(), Failure> {
+        say_expansions(global, &self.expansions);
+        self.say_worth(global);
+        let everything = heard::everything()?;
+        let asked = heard::Asked {
+            filter: filter.unwrap_or(&everything),
+            range: 0..u64::MAX,
+            size: self.size,
+            prove: true,
+        };
+        heard::say(&self.asker, global, &asked, found as u64).await
+    }
+
+    fn say_worth(&self, global: &Global) {
         let count = |number: u64, one: &str, many: &str| match number {
             1 => format!("1 {one}"),
             number => format!("{number} {many}"),

@@ -137,6 +137,8 @@ async fn as_of(arguments: &Arguments, time: &str, global: &Global) -> Result<Exi
         targets,
         basis,
         size: arguments.question.at,
+        rederive: arguments.rederive,
+        no_links: arguments.linking.no_links,
         pinned: &arguments.pinned,
         connection: &arguments.connection,
         output: &arguments.output,

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::inquire::ask_at;
 use super::render::write_state;
 use super::time;
+use crate::index::filter::Filter;
 use crate::inquiry::{MAX_TARGETS, State, TimeBasis};
 
 /// What is asked.
@@ -19,6 +20,8 @@ pub(super) struct AsOf<'a> {
     pub(super) targets: &'a [String],
     pub(super) basis: TimeBasis,
     pub(super) size: Option<u64>,
+    pub(super) rederive: bool,
+    pub(super) no_links: bool,
     pub(super) pinned: &'a Pinned,
     pub(super) connection: &'a Connection,
     pub(super) output: &'a Output,
@@ -29,14 +32,22 @@ pub(super) async fn run(asked: &AsOf<'_>, global: &Global) -> Result<ExitCode, F
     let at = i64::try_from(at).unwrap_or(i64::MAX);
     let mut state = State::new(asked.targets, at, asked.basis)
         .map_err(|error| Failure::usage(format!("--target: {error}")))?;
+    if !asked.no_links {
+        state = state.linked();
+    }
     let worth = ask_at(
         asked.connection,
         asked.pinned,
         asked.size,
+        asked.rederive,
         &mut state,
-        |_, _| Ok(()),
     )
     .await?;
+    if state.is_too_large() {
+        return Err(Failure::usage(
+            "there are too many names that mean the same: --no-links takes names as they are",
+        ));
+    }
     let full = state.is_full();
     let targets = state.into_targets();
     write_state(asked.output.output, &targets)?;
@@ -51,6 +62,11 @@ pub(super) async fn run(asked: &AsOf<'_>, global: &Global) -> Result<ExitCode, F
             "cut off: there are more than {MAX_TARGETS} targets"
         ));
     }
-    worth.say(global);
+    // Who was silent until then; by when it was recorded, since of no other time it is known who should have said more.
+    let until = match asked.basis {
+        TimeBasis::Recorded => Filter::parse(&format!("recorded_at <= {time}")).ok(),
+        TimeBasis::Occurred => None,
+    };
+    worth.say(global, targets.len(), until.as_ref()).await?;
     Ok(worth.code(full))
 }

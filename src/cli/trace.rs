@@ -20,6 +20,8 @@ const DEFAULT_NODES: usize = 500;
 #[command(
     after_help = "Every edge says which entry it stands on and how it is known: observed, declared, or inferred \
     from path and time, where a run read a path and did not say which version.\n\
+    A target is asked about under every name that meant the same at the time (target.link): --no-links takes it as it is. \
+    What it leads to is followed by the names that the entries have.\n\
     Ends with 6 if something was cut off other than by --depth, or cannot be told."
 )]
 pub(super) struct Arguments {
@@ -74,6 +76,9 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     let options = options(arguments)?;
     let start = Start::parse(&arguments.what).map_err(|error| usage(&error))?;
     let mut lineage = Lineage::new(start, options).map_err(|error| usage(&error))?;
+    if arguments.basis.follows_links() {
+        lineage = lineage.linked();
+    }
     let asked = arguments.basis.ask(&mut lineage).await?;
     let found = lineage.found();
     let traced = Traced::new(lineage, options.direction);
@@ -89,7 +94,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         global.say(&format!("no entry names {what}"));
     }
     let cut_off = say_cuts(&traced, options.depth, global);
-    asked.say(global);
+    asked.say(global, usize::from(found), None).await?;
     Ok(asked.code(cut_off))
 }
 

@@ -7,10 +7,13 @@ use clap::Args;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 
-use super::arguments::{Connection, Global, Output};
+use super::answer::Asker;
+use super::arguments::{Connection, Global, Output, Pinned};
 use super::bodies::{malformed, receive};
 use super::connect::connect_to_ask;
+use super::expand::{Linking, expand};
 use super::failure::Failure;
+use super::heard;
 use super::question::Which;
 use super::render::RowWriter;
 use crate::entry::json::Row;
@@ -24,11 +27,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The server could keep an entry back: `graven log --from SEQ` proves what there was."
+    after_help = "The server could keep an entry back: `graven log --from SEQ` proves what there was.\n\
+    Names stand for others by the links that there are when the watch begins: what is linked later needs another watch. That, \
+    and which sources were heard from until then, is said first, on standard error."
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    linking: Linking,
     /// First seq [default: the next one to be sealed]
     #[arg(long, value_name = "SEQ")]
     from: Option<u64>,
@@ -38,19 +45,23 @@ pub(super) struct Arguments {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
+    pinned: Pinned,
+    #[command(flatten)]
     connection: Connection,
 }
 
 /// Follows until it is interrupted. When the server goes away, it comes back to where it was.
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
     let filter = arguments.which.filter()?;
+    let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
     let (mut client, mut query) = connect_to_ask(&arguments.connection).await?;
-    let first = if let Some(first) = arguments.from {
-        first
-    } else {
-        let newest = client.get_checkpoint(v1::GetCheckpointRequest {}).await?;
-        size_of(&newest.into_inner().checkpoint)?
-    };
+    let newest = client.get_checkpoint(v1::GetCheckpointRequest {}).await?;
+    let size = size_of(&newest.into_inner().checkpoint)?;
+    let first = arguments.from.unwrap_or(size);
+    let expanded = expand(&asker, filter, Some(size), true, &arguments.linking).await?;
+    expanded.say(global);
+    let filter = expanded.filter;
+    say_before(&asker, size, global).await?;
     let mut watched = Watched {
         filter,
         next: first,
@@ -85,6 +96,19 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     }
     watched.rows.finish()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says who was heard from before the watch began. Of whoever was never heard from it cannot be told that they are silent.
+async fn say_before(asker: &Asker, size: u64, global: &Global) -> Result<(), Failure> {
+    let everything = heard::everything()?;
+    let asked = heard::Asked {
+        filter: &everything,
+        range: 0..u64::MAX,
+        size,
+        prove: true,
+    };
+    global.say(&format!("watching behind checkpoint {size}; until there:"));
+    heard::say(asker, global, &asked, size).await
 }
 
 /// Whether the server may come back.

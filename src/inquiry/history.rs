@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::question::any;
 use super::version::is_absent;
-use super::{Act, Continuity, Inquiry, Question, continuity, literal};
+use super::{Act, Continuity, Inquiry, NameKind, Names, Question, continuity, literal};
 use crate::entry::v1::{Target, Version, VersionState};
 use crate::index::Facts;
 use crate::index::filter::FilterError;
@@ -39,6 +39,8 @@ pub(super) fn version_acts() -> String {
 /// Finds the history of one target. See [`Inquiry`].
 #[derive(Debug)]
 pub struct History {
+    target: String,
+    linked: Names,
     follow: bool,
     /// The most changes.
     most: usize,
@@ -119,6 +121,8 @@ impl History {
         let name = (target.to_owned(), u64::MAX);
         question(&name)?;
         Ok(Self {
+            target: target.to_owned(),
+            linked: Names::default(),
             follow,
             most: MAX_CHANGES,
             names: vec![name],
@@ -128,6 +132,14 @@ impl History {
             full: false,
             unfollowed: Vec::new(),
         })
+    }
+
+    /// Takes what is recorded under names that meant the same at the time for the target's own.
+    #[must_use]
+    pub fn linked(mut self) -> Self {
+        self.linked = Names::linked();
+        self.linked.ask([(NameKind::Target, self.target.clone())]);
+        self
     }
 
     /// Keeps at most so many changes; at most [`MAX_CHANGES`].
@@ -156,8 +168,19 @@ impl History {
         let changes: Vec<&Change> = self.changes.values().collect();
         let mut in_time = changes.clone();
         in_time.sort_by_key(|change| (change.act.when(), change.act.seq));
-        let by_seq = predecessors(&changes);
-        let by_time = predecessors(&in_time);
+        // A change under a name that meant the same is one of the target.
+        let one = |name: &'_ str, act: &Act| {
+            let same = self
+                .linked
+                .same(NameKind::Target, &self.target, name, act.when());
+            if same {
+                self.target.clone()
+            } else {
+                name.to_owned()
+            }
+        };
+        let by_seq = predecessors(&changes, one);
+        let by_time = predecessors(&in_time, one);
         let leavers = leavers(&in_time);
         // The order of a git history is that of its commits, whatever their authors' clocks said.
         let in_ledgers = changes.iter().any(|change| is_git(change))
@@ -204,20 +227,23 @@ fn breaks(changes: &[&Change], predecessors: &Predecessors<'_>) -> usize {
 }
 
 /// The predecessors when the changes come in this order.
-fn predecessors<'a>(changes: &[&'a Change]) -> Predecessors<'a> {
+fn predecessors<'a>(
+    changes: &[&'a Change],
+    one: impl Fn(&str, &Act) -> String,
+) -> Predecessors<'a> {
     let mut found = BTreeMap::new();
-    let mut last: BTreeMap<&str, &Change> = BTreeMap::new();
+    let mut last: BTreeMap<String, &Change> = BTreeMap::new();
     for change in changes {
         let origin = change.previous_name.as_deref().unwrap_or(&change.name);
-        if let Some(earlier) = last.get(origin) {
+        if let Some(earlier) = last.get(&one(origin, &change.act)) {
             found.insert((change.act.seq, change.name.as_str()), *earlier);
         }
-        last.insert(&change.name, change);
+        last.insert(one(&change.name, &change.act), change);
         if let Some(previous) = &change.previous_name
             && !is_copy(&change.act)
         {
             // From here on there is nothing under the old name.
-            last.remove(previous.as_str());
+            last.remove(&one(previous, &change.act));
         }
     }
     found
@@ -314,14 +340,23 @@ fn question((name, before): &(String, u64)) -> Result<Question, FilterError> {
 }
 
 impl Inquiry for History {
+    fn names(&self) -> Option<&Names> {
+        Some(&self.linked)
+    }
+
     fn next(&mut self) -> Option<Question> {
+        if let Some(question) = self.linked.next() {
+            return Some(question);
+        }
         loop {
             let name = self.names.pop()?;
             if self.full || !self.asked.insert(name.clone()) {
                 continue;
             }
             // A name too long to ask about is not followed either.
-            let question = question(&name).ok();
+            let question = question(&name)
+                .and_then(|question| self.linked.expand(question))
+                .ok();
             match question.filter(|_| self.asked.len() <= MAX_HISTORY_NAMES) {
                 Some(question) => {
                     self.current = Some(name);
@@ -333,22 +368,30 @@ impl Inquiry for History {
     }
 
     fn take(&mut self, facts: &Facts) -> ControlFlow<()> {
+        if self.linked.is_asking() {
+            return self.linked.take(facts);
+        }
         let Some((name, _)) = self.current.clone() else {
             return ControlFlow::Break(());
         };
         let act = Act::new(facts);
         for (index, target) in facts.what.targets.iter().enumerate() {
             let renamed = !target.previous_uri.is_empty();
-            if target.uri == name {
+            let same = |other: &str| {
+                let when = act.when();
+                self.linked.same(NameKind::Target, &name, other, when)
+            };
+            let (is, was) = (same(&target.uri), same(&target.previous_uri));
+            if is {
                 let change = change_of(&act, target);
                 self.add(change, index);
                 if renamed && self.follow {
                     self.names.push((target.previous_uri.clone(), act.seq));
                 }
-            } else if target.previous_uri == name && !is_copy(&act) {
+            } else if was && !is_copy(&act) {
                 let change = Change {
                     moved_to: Some(target.uri.clone()),
-                    name: name.clone(),
+                    name: target.previous_uri.clone(),
                     previous_name: None,
                     ..change_of(&act, target)
                 };

@@ -340,7 +340,7 @@ fn named(test: &Test) -> Option<(NameKind, String)> {
 }
 
 /// Writes filters that ask for every name that a name means.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Expander {
     aliases: BTreeMap<(NameKind, String), Vec<Alias>>,
 }
@@ -355,6 +355,15 @@ impl Expander {
         Self {
             aliases: aliases.collect(),
         }
+    }
+
+    /// Whether a name means another at a time, in nanoseconds since 1970.
+    pub(super) fn means(&self, kind: NameKind, name: &str, other: &str, when: i64) -> bool {
+        let aliases = self.aliases.get(&(kind, name.to_owned()));
+        aliases.is_some_and(|aliases| {
+            let mut aliases = aliases.iter();
+            aliases.any(|alias| alias.name == other && alias.times.contains(when))
+        })
     }
 
     /// The filter that asks for a name or any other that meant the same then, where `filter` asks for the name. It is told

@@ -20,6 +20,7 @@ mod coverage;
 mod history;
 mod lineage;
 mod links;
+mod names;
 mod question;
 mod reach;
 mod run;
@@ -39,6 +40,7 @@ pub use lineage::{
     Node, NodeInfo, Relation, Start,
 };
 pub use links::{Alias, Expander, Expansion, Link, Links, MAX_LINKS, MAX_NAMES, NameKind};
+pub use names::Names;
 pub use question::{Inquiry, Question, literal};
 pub use reach::{Reach, Reason, ReasonKind, Whose};
 pub use run::{Input, RunRecord};

@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::Names;
 use crate::entry::json::time;
 use crate::index::Facts;
 use crate::index::filter::{Filter, FilterError};
@@ -30,6 +31,11 @@ impl Question {
 
 /// Somebody who asks one question after the other, each made of the answers before.
 pub trait Inquiry {
+    /// The names that were taken for others, if it follows any.
+    fn names(&self) -> Option<&Names> {
+        None
+    }
+
     /// What to ask next; none when nothing is left to ask. The answer to the question before has ended.
     fn next(&mut self) -> Option<Question>;
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::history::{change_of, version_acts};
 use super::question::{any, beginning, within};
 use super::run::{Input, RunRecord, is_interference};
-use super::{Act, Change, Inquiry, Question, literal};
+use super::{Act, Change, Inquiry, NameKind, Names, Question, literal};
 use crate::index::Facts;
 use crate::index::filter::FilterError;
 
@@ -25,6 +25,7 @@ const MAX_NAMES: usize = 64;
 #[derive(Debug)]
 pub struct Reach {
     run: RunRecord,
+    linked: Names,
     stage: Stage,
     waiting: VecDeque<(Question, Asking)>,
     current: Option<Asking>,
@@ -38,6 +39,7 @@ pub struct Reach {
 enum Stage {
     Run,
     Jobs,
+    Names,
     Around,
     Done,
 }
@@ -137,6 +139,7 @@ impl Reach {
         let question = Question::new(&format!("run = {}", literal(id)))?;
         Ok(Self {
             run: RunRecord::new(id),
+            linked: Names::default(),
             stage: Stage::Run,
             waiting: VecDeque::from([(question, Asking::Run)]),
             current: None,
@@ -145,6 +148,14 @@ impl Reach {
             listed: BTreeSet::new(),
             cuts: Vec::new(),
         })
+    }
+
+    /// Takes names that meant the same at the time of an entry for one: those of the run's own people, and those of what
+    /// it read.
+    #[must_use]
+    pub fn linked(mut self) -> Self {
+        self.linked = Names::linked();
+        self
     }
 
     /// What was recorded of the run itself.
@@ -163,6 +174,13 @@ impl Reach {
         let mut reasons = std::mem::take(&mut self.reasons);
         for reason in &mut reasons {
             reason.whose = self.whose(&reason.change.act);
+            let (owner, act) = (reason.change.owner.clone(), &mut reason.change.act);
+            if let Some(actor) = act.actor.said().filter(|_| !owner.is_empty()) {
+                let same = self
+                    .linked
+                    .same(NameKind::Identity, &owner, actor, act.when());
+                act.foreign &= !same;
+            }
         }
         self.reasons = reasons;
         self.reasons.sort_by_key(|reason| {
@@ -176,9 +194,16 @@ impl Reach {
     fn whose(&self, act: &Act) -> Whose {
         match act.actor.said() {
             None => Whose::Unknown,
-            Some(actor) if self.run.is_own(actor) => Whose::Own,
+            Some(actor) if self.is_own(actor, act) => Whose::Own,
             Some(_) => Whose::Foreign,
         }
+    }
+
+    /// Whether somebody is one of the run's own, under whatever name.
+    fn is_own(&self, actor: &str, act: &Act) -> bool {
+        let mut accounts = self.run.accounts.iter();
+        self.run.is_own(actor)
+            || accounts.any(|own| self.linked.same(NameKind::Identity, own, actor, act.when()))
     }
 
     fn list(&mut self, kind: ReasonKind, change: Change, why: String) {
@@ -194,7 +219,8 @@ impl Reach {
     }
 
     fn ask(&mut self, filter: &str, descending: bool, asking: Asking) {
-        match Question::new(filter) {
+        let question = Question::new(filter).and_then(|asked| self.linked.expand(asked));
+        match question {
             Ok(question) => {
                 let question = Question {
                     descending,
@@ -221,6 +247,19 @@ impl Reach {
         }
         let names = names("target", &self.run.jobs, &mut self.cuts);
         self.ask(&any(&names), false, Asking::OnJobs);
+    }
+
+    /// Asks what else the names of the run's own people mean, and those of what it read.
+    fn ask_names(&mut self) {
+        let accounts = self.run.accounts.iter().cloned();
+        let accounts = accounts.map(|name| (NameKind::Identity, name));
+        let inputs = self.run.inputs.values().map(|input| input.uri.clone());
+        let code = self.code_inputs().into_iter().map(|(_, input)| input.uri);
+        let inputs = inputs.take(MAX_ASKED_INPUTS).chain(code);
+        let inputs = inputs.filter(|uri| !uri.is_empty());
+        let names = accounts.chain(inputs.map(|name| (NameKind::Target, name)));
+        let names: Vec<(NameKind, String)> = names.collect();
+        self.linked.ask(names);
     }
 
     /// The run and its jobs are known: asks about all that it used and where it was.
@@ -457,6 +496,10 @@ impl Reach {
                 Stage::Jobs
             }
             Stage::Jobs => {
+                self.ask_names();
+                Stage::Names
+            }
+            Stage::Names => {
                 self.ask_around();
                 Stage::Around
             }
@@ -487,9 +530,16 @@ impl Reach {
 }
 
 impl Inquiry for Reach {
+    fn names(&self) -> Option<&Names> {
+        Some(&self.linked)
+    }
+
     fn next(&mut self) -> Option<Question> {
         self.finish();
         loop {
+            if let Some(question) = self.linked.next() {
+                return Some(question);
+            }
             if let Some((question, asking)) = self.waiting.pop_front() {
                 self.taken = 0;
                 self.current = Some(asking);
@@ -502,6 +552,9 @@ impl Inquiry for Reach {
     }
 
     fn take(&mut self, facts: &Facts) -> ControlFlow<()> {
+        if self.linked.is_asking() {
+            return self.linked.take(facts);
+        }
         let Some(mut asking) = self.current.take() else {
             return ControlFlow::Break(());
         };
@@ -525,7 +578,7 @@ impl Inquiry for Reach {
                 MAX_ENTRIES
             }
             Asking::Writers { read, changes, .. } => {
-                changes.extend(changes_of(facts, &read.uri));
+                changes.extend(changes_of(facts, &read.uri, &self.linked));
                 MAX_WRITERS
             }
             Asking::Around => {
@@ -586,18 +639,19 @@ pub(super) fn writers_of(uri: &str, below: bool) -> String {
 }
 
 /// What an entry changed of a target, or of what lies below it.
-pub(super) fn changes_of(facts: &Facts, uri: &str) -> Vec<Change> {
+pub(super) fn changes_of(facts: &Facts, uri: &str, names: &Names) -> Vec<Change> {
     let act = Act::new(facts);
     let below = format!("{}/", uri.trim_end_matches('/'));
+    let is_it = |other: &str| names.same(NameKind::Target, uri, other, act.when());
     let mut found: BTreeMap<String, Change> = BTreeMap::new();
     for target in &facts.what.targets {
-        let named =
-            target.uri == uri || target.previous_uri == uri || target.uri.starts_with(&below);
-        if named {
+        let named = is_it(&target.uri) || is_it(&target.previous_uri);
+        if named || target.uri.starts_with(&below) {
             found.insert(target.uri.clone(), change_of(&act, target));
         }
     }
-    for output in facts.what.outputs.iter().filter(|output| output.uri == uri) {
+    let outputs = facts.what.outputs.iter();
+    for output in outputs.filter(|output| is_it(&output.uri)) {
         let target = crate::entry::v1::Target {
             uri: output.uri.clone(),
             after: output.version.clone(),

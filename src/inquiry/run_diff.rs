@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::question::{any, beginning, within};
 use super::reach::{changes_of, writers_of};
 use super::run::{Input, RunRecord};
-use super::{Act, Change, Inquiry, Question, literal};
+use super::{Act, Change, Inquiry, NameKind, Names, Question, literal};
 use crate::index::Facts;
 use crate::index::filter::FilterError;
 
@@ -23,6 +23,7 @@ pub struct RunDiff {
     runs: [RunRecord; 2],
     differences: Vec<Difference>,
     shared: Vec<Shared>,
+    linked: Names,
     stage: Stage,
     waiting: VecDeque<(Question, Asking)>,
     current: Option<Asking>,
@@ -33,7 +34,9 @@ pub struct RunDiff {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Runs,
+    Names,
     Changes,
+    People,
     Done,
 }
 
@@ -142,12 +145,20 @@ impl RunDiff {
             runs: [RunRecord::new(first), RunRecord::new(second)],
             differences: Vec::new(),
             shared: Vec::new(),
+            linked: Names::default(),
             stage: Stage::Runs,
             waiting,
             current: None,
             taken: 0,
             cuts: Vec::new(),
         })
+    }
+
+    /// Takes names that meant the same at the time of an entry for one: those of what differs, and of who changed it.
+    #[must_use]
+    pub fn linked(mut self) -> Self {
+        self.linked = Names::linked();
+        self
     }
 
     /// What was recorded of the two runs.
@@ -195,6 +206,10 @@ impl RunDiff {
         differences.sort_by(|a, b| (a.aspect, &a.role, &a.name).cmp(&(b.aspect, &b.role, &b.name)));
         self.shared = shared_paths(first, second);
         self.differences = differences;
+    }
+
+    /// Asks who changed what differs.
+    fn ask_changes(&mut self) {
         let differences = self
             .differences
             .iter()
@@ -229,7 +244,8 @@ impl RunDiff {
             self.cuts.push(cut);
         }
         for (filter, (from, to), asking) in asked.into_iter().take(MAX_ASKED) {
-            match Question::new(&format!("{filter} AND {}", within(from, to))) {
+            let question = Question::new(&format!("{filter} AND {}", within(from, to)));
+            match question.and_then(|question| self.linked.expand(question)) {
                 Ok(question) => {
                     let question = Question {
                         descending: true,
@@ -260,14 +276,69 @@ impl RunDiff {
             },
         };
         let inside = |change: &Change| (window.0..=window.1).contains(&change.act.when());
-        changes.extend(changes_of(facts, &uri).into_iter().filter(inside));
+        let found = changes_of(facts, &uri, &self.linked);
+        changes.extend(found.into_iter().filter(inside));
         changes.len() >= MAX_LISTED
     }
 }
 
+impl RunDiff {
+    /// Asks what else the targets mean that are asked about.
+    fn ask_targets(&mut self) {
+        let differences = self.differences.iter();
+        let targets = differences.filter_map(|difference| Some(&difference.target.as_ref()?.0));
+        let read = self.shared.iter().filter(|shared| shared.is_read);
+        let names = targets.chain(read.map(|shared| &shared.path));
+        let names = names.take(MAX_ASKED).cloned();
+        let names: Vec<_> = names.map(|name| (NameKind::Target, name)).collect();
+        self.linked.ask(names);
+    }
+
+    /// Every change that was found.
+    fn changes(&mut self) -> impl Iterator<Item = &mut Change> {
+        let differences = self.differences.iter_mut();
+        let shared = self.shared.iter_mut().map(|shared| &mut shared.changes);
+        differences
+            .map(|difference| &mut difference.changes)
+            .chain(shared)
+            .flatten()
+    }
+
+    /// Asks who else the owners are of what others changed.
+    fn ask_people(&mut self) {
+        let owners: BTreeSet<String> = self
+            .changes()
+            .filter(|change| change.act.foreign && !change.owner.is_empty())
+            .map(|change| change.owner.clone())
+            .collect();
+        let owners = owners.into_iter().map(|name| (NameKind::Identity, name));
+        self.linked.ask(owners);
+    }
+
+    /// What somebody changed of their own is not another's, whatever name it is theirs under.
+    fn settle(&mut self) {
+        let linked = std::mem::take(&mut self.linked);
+        for change in self.changes().filter(|change| change.act.foreign) {
+            let (owner, when) = (change.owner.as_str(), change.act.when());
+            let actor = change.act.actor.said().unwrap_or_default();
+            let said = !owner.is_empty() && !actor.is_empty();
+            let same = said && linked.same(NameKind::Identity, owner, actor, when);
+            change.act.foreign = !same;
+        }
+        self.linked = linked;
+    }
+}
+
 impl Inquiry for RunDiff {
+    fn names(&self) -> Option<&Names> {
+        Some(&self.linked)
+    }
+
     fn next(&mut self) -> Option<Question> {
         loop {
+            if let Some(question) = self.linked.next() {
+                return Some(question);
+            }
             if let Some((question, asking)) = self.waiting.pop_front() {
                 self.taken = 0;
                 self.current = Some(asking);
@@ -276,9 +347,22 @@ impl Inquiry for RunDiff {
             match self.stage {
                 Stage::Runs => {
                     self.compare();
+                    self.ask_targets();
+                    self.stage = Stage::Names;
+                }
+                Stage::Names => {
+                    self.ask_changes();
                     self.stage = Stage::Changes;
                 }
-                Stage::Changes | Stage::Done => {
+                Stage::Changes => {
+                    self.ask_people();
+                    self.stage = Stage::People;
+                }
+                Stage::People => {
+                    self.settle();
+                    self.stage = Stage::Done;
+                }
+                Stage::Done => {
                     self.stage = Stage::Done;
                     return None;
                 }
@@ -287,6 +371,9 @@ impl Inquiry for RunDiff {
     }
 
     fn take(&mut self, facts: &Facts) -> ControlFlow<()> {
+        if self.linked.is_asking() {
+            return self.linked.take(facts);
+        }
         let Some(asking) = self.current else {
             return ControlFlow::Break(());
         };

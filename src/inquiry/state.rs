@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use super::history::{change_of, is_copy, version_acts};
 use super::question::any;
 use super::version::is_absent;
-use super::{Act, Change, Inquiry, Question};
+use super::{Act, Change, Inquiry, NameKind, Names, Question};
 use crate::entry::json::time;
 use crate::index::Facts;
 use crate::index::filter::{Comparison, Expression, Filter, FilterError, Literal, Pattern, Test};
@@ -28,11 +28,13 @@ pub enum TimeBasis {
 pub struct State {
     question: Option<Question>,
     names: Vec<Name>,
+    linked: Names,
     at: i64,
     basis: TimeBasis,
     /// Of each target the last act until then, and what it left; nothing when the target was gone.
     targets: BTreeMap<String, ((i64, u64), Option<Change>)>,
     full: bool,
+    too_large: bool,
 }
 
 /// A name that is asked about.
@@ -76,16 +78,35 @@ impl State {
         Ok(Self {
             question: Some(Question::new(&all.join(" AND "))?),
             names,
+            linked: Names::default(),
             at,
             basis,
             targets: BTreeMap::new(),
             full: false,
+            too_large: false,
         })
+    }
+
+    /// Takes the names that meant the same at the time of an entry for those that are asked about.
+    #[must_use]
+    pub fn linked(mut self) -> Self {
+        let names = self.names.iter().filter_map(|name| match name {
+            Name::Exact(name) => Some((NameKind::Target, name.clone())),
+            Name::Pattern(_) => None,
+        });
+        self.linked = Names::linked();
+        self.linked.ask(names);
+        self
     }
 
     /// There are more targets than are kept: some are missing.
     pub fn is_full(&self) -> bool {
         self.full
+    }
+
+    /// The filter would have been too large with all that the names mean: it was asked for them as they are.
+    pub fn is_too_large(&self) -> bool {
+        self.too_large
     }
 
     /// The targets that were there, by name, each with the act that left it so.
@@ -94,16 +115,16 @@ impl State {
         there.collect()
     }
 
-    fn is_wanted(&self, name: &str) -> bool {
+    fn is_wanted(&self, name: &str, when: i64) -> bool {
         let matches = |wanted: &Name| match wanted {
-            Name::Exact(wanted) => wanted == name,
+            Name::Exact(wanted) => self.linked.same(NameKind::Target, wanted, name, when),
             Name::Pattern(pattern) => pattern.matches(name),
         };
         self.names.is_empty() || self.names.iter().any(matches)
     }
 
-    fn set(&mut self, name: &str, key: (i64, u64), left: Option<Change>) {
-        if !self.is_wanted(name) {
+    fn set(&mut self, name: &str, act: &Act, key: (i64, u64), left: Option<Change>) {
+        if !self.is_wanted(name, act.when()) {
             return;
         }
         let full = self.targets.len() >= MAX_TARGETS;
@@ -135,11 +156,24 @@ impl Name {
 }
 
 impl Inquiry for State {
+    fn names(&self) -> Option<&Names> {
+        Some(&self.linked)
+    }
+
     fn next(&mut self) -> Option<Question> {
-        self.question.take()
+        if let Some(question) = self.linked.next() {
+            return Some(question);
+        }
+        let question = self.question.take()?;
+        let expanded = self.linked.expand(question.clone());
+        self.too_large |= expanded.is_err();
+        Some(expanded.unwrap_or(question))
     }
 
     fn take(&mut self, facts: &Facts) -> ControlFlow<()> {
+        if self.linked.is_asking() {
+            return self.linked.take(facts);
+        }
         let act = Act::new(facts);
         let when = match self.basis {
             TimeBasis::Occurred => act.when(),
@@ -152,7 +186,7 @@ impl Inquiry for State {
         let key = (when, act.seq);
         for target in &facts.what.targets {
             if !target.previous_uri.is_empty() && !is_copy(&act) {
-                self.set(&target.previous_uri, key, None);
+                self.set(&target.previous_uri, &act, key, None);
             }
         }
         for target in &facts.what.targets {
@@ -164,7 +198,7 @@ impl Inquiry for State {
                 None if target.previous_uri.is_empty() => continue,
                 _ => Some(change_of(&act, target)),
             };
-            self.set(&target.uri, key, left);
+            self.set(&target.uri, &act, key, left);
         }
         if self.full {
             ControlFlow::Break(())

@@ -24,6 +24,7 @@ pub(super) fn graven() -> Command {
         "GRAVEN_DIR",
         "GRAVEN_CONFIG",
         "GRAVEN_QUERIES_FILE",
+        "COLUMNS",
     ] {
         command.env_remove(variable);
     }

@@ -29,6 +29,7 @@ mod cli_identity;
 #[cfg(feature = "server")]
 mod cli_known;
 #[cfg(feature = "server")]
+mod cli_linked;
 mod cli_links;
 #[cfg(feature = "server")]
 mod cli_newcomer;

@@ -17,6 +17,7 @@ use super::bodies::malformed;
 use super::expand::{Linking, expand};
 use super::failure::Failure;
 use super::files::NewFile;
+use super::heard;
 use super::prove::parts;
 use super::question::Question;
 use super::render::RowWriter;
@@ -104,11 +105,12 @@ async fn rows(
     let limit = arguments.limit;
     let (filter, range) = (question.filter()?, question.range()?);
     let asker = Asker::connect(&arguments.connection, &arguments.pinned).await?;
+    let asked = filter.clone();
     let expanded = expand(&asker, filter, question.at, true, &arguments.linking).await?;
     expanded.say(global);
     let mut answer = asker.ask(Ask {
         filter: expanded.filter,
-        range,
+        range: range.clone(),
         descending: question.reverse,
         size: expanded.size,
         prove: true,
@@ -131,6 +133,13 @@ async fn rows(
         out.finish()?;
     }
     answer.say(global, written);
+    let asked = heard::Asked {
+        filter: &asked,
+        range,
+        size: answer.worth().size.unwrap_or(0),
+        prove: true,
+    };
+    heard::say(&asker, global, &asked, written).await?;
     Ok(if answer.worth().unknown.is_empty() {
         ExitCode::SUCCESS
     } else {

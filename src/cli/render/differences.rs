@@ -1,11 +1,12 @@
 //! What differs under two runs.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde::Serialize;
 
 use super::escape::escape;
 use super::history::{arrow, ids};
+use super::lines::Lines;
 use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
 use crate::cli::arguments::Format;
 use crate::entry::json::short_version;
@@ -52,29 +53,28 @@ fn write_text(
     differences: &[Difference],
     shared: &[Shared],
 ) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = Lines::stdout();
     let [first, second] = runs;
     for run in runs {
         let started = run.first.as_ref().map(when).unwrap_or_default();
         let job = escape(&run.job);
-        writeln!(
-            out,
-            "{}",
-            format!("run {}  {job}  {started}", escape(&run.id)).trim_end()
-        )?;
+        let line = format!("run {}  {job}  {started}", escape(&run.id));
+        out.write(line.trim_end(), "  ")?;
     }
     let width = [&first.id, &second.id].map(|id| escape(id).chars().count());
     let width = width.into_iter().max().unwrap_or_default();
     for difference in differences {
-        writeln!(out, "\n{}", heading(difference))?;
+        out.write("", "")?;
+        out.write(&heading(difference), "  ")?;
         for (run, had) in [(first, &difference.first), (second, &difference.second)] {
-            writeln!(out, "  {:width$}  {}", escape(&run.id), side(had.as_ref()))?;
+            let line = format!("  {:width$}  {}", escape(&run.id), side(had.as_ref()));
+            out.write(&line, HANG)?;
         }
         for change in &difference.changes {
             write_change(&mut out, "changed by", change)?;
         }
         if difference.changes.is_empty() && difference.was_asked() {
-            writeln!(out, "  no entry says who changed it between the two runs")?;
+            out.write("  no entry says who changed it between the two runs", HANG)?;
         }
     }
     for path in shared {
@@ -83,13 +83,17 @@ fn write_text(
         } else {
             "beside what both read"
         };
-        writeln!(out, "\nshared {}  ({why})", escape(&path.path))?;
+        out.write("", "")?;
+        out.write(&format!("shared {}  ({why})", escape(&path.path)), "  ")?;
         for change in &path.changes {
             write_change(&mut out, "changed by", change)?;
         }
     }
-    out.flush()
+    out.finish()
 }
+
+/// Before what goes on in the next line.
+const HANG: &str = "      ";
 
 fn heading(difference: &Difference) -> String {
     let role = match difference.role.as_str() {
@@ -128,33 +132,33 @@ fn side(had: Option<&Had>) -> String {
     }
 }
 
-fn write_change(out: &mut dyn Write, how: &str, change: &Change) -> io::Result<()> {
+fn write_change(out: &mut Lines, how: &str, change: &Change) -> io::Result<()> {
     let act = &change.act;
     let foreign = match change.owner.as_str() {
         owner if act.foreign => format!(" (of {})", escape(owner)),
         _ => String::new(),
     };
-    writeln!(
-        out,
+    let line = format!(
         "  {how} {}{foreign}  entry {}, {}, {}",
         escape(act.actor.text()),
         act.seq,
         when(act),
         escape(&act.action)
-    )?;
-    writeln!(
-        out,
+    );
+    out.write(&line, HANG)?;
+    let line = format!(
         "    {}  {}",
         escape(&change.name),
         arrow(change.before.as_ref(), change.after.as_ref())
-    )?;
+    );
+    out.write(&line, HANG)?;
     let why = [&act.reason, &act.ticket];
     let why: Vec<_> = why.into_iter().filter(|text| !text.is_empty()).collect();
     match why.as_slice() {
-        [] => writeln!(out, "    no reason was given"),
+        [] => out.write("    no reason was given", HANG),
         why => {
             let why: Vec<_> = why.iter().map(|text| escape(text)).collect();
-            writeln!(out, "    why: {}", why.join(", "))
+            out.write(&format!("    why: {}", why.join(", ")), HANG)
         }
     }
 }

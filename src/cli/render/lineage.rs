@@ -139,9 +139,13 @@ impl Traced {
     }
 }
 
-/// A string of the DOT language. Backslashes would begin escapes in a label.
+/// A string of the DOT language. In a label backslashes would begin escapes, and ampersands the entities of HTML, by which a
+/// name could draw what it has not.
 fn quoted(text: &str) -> String {
-    let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+    let text = text
+        .replace('&', "&amp;")
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"");
     format!("\"{}\"", text.replace('\n', "\\n"))
 }
 

@@ -9,6 +9,7 @@ mod groups;
 mod history;
 mod json;
 mod lineage;
+mod lines;
 mod reasons;
 mod records;
 mod rows;

@@ -1,11 +1,12 @@
 //! What could have reached a run.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde::Serialize;
 
 use super::escape::escape;
 use super::history::{arrow, ids};
+use super::lines::Lines;
 use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
 use crate::cli::arguments::Format;
 use crate::inquiry::{Reason, ReasonKind, RunRecord, Whose};
@@ -23,9 +24,9 @@ pub(crate) fn write_reasons(format: Format, run: &RunRecord, reasons: &[Reason])
 }
 
 fn write_text(run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = Lines::stdout();
     for line in about(run) {
-        writeln!(out, "{line}")?;
+        out.write(&line, ABOUT)?;
     }
     let sections = [
         (Whose::Foreign, "By others"),
@@ -40,13 +41,18 @@ fn write_text(run: &RunRecord, reasons: &[Reason]) -> io::Result<()> {
         if of_section.is_empty() {
             continue;
         }
-        writeln!(out, "\n{heading}")?;
+        out.write("", "")?;
+        out.write(heading, "")?;
         for reason in of_section {
             write_reason(&mut out, reason)?;
         }
     }
-    out.flush()
+    out.finish()
 }
+
+/// Before what goes on in the next line: behind the names of what is said of the run, and of what a reason is about.
+const ABOUT: &str = "              ";
+const REASON: &str = "                ";
 
 /// What was recorded of the run, in a few lines.
 fn about(run: &RunRecord) -> Vec<String> {
@@ -70,32 +76,33 @@ fn about(run: &RunRecord) -> Vec<String> {
     lines
 }
 
-fn write_reason(out: &mut dyn Write, reason: &Reason) -> io::Result<()> {
+fn write_reason(out: &mut Lines, reason: &Reason) -> io::Result<()> {
     let change = &reason.change;
     let act = &change.act;
     let owner = match change.owner.as_str() {
         owner if act.foreign => format!(" (of {})", escape(owner)),
         _ => String::new(),
     };
-    writeln!(
-        out,
+    let line = format!(
         "  {:10}  {}{owner}  entry {}, {}, {}",
         reason.kind.word(),
         escape(act.actor.text()),
         act.seq,
         when(act),
         escape(&act.action),
-    )?;
+    );
+    out.write(&line, REASON)?;
     let versions = if change.before.is_some() || change.after.is_some() {
         arrow(change.before.as_ref(), change.after.as_ref())
     } else {
         String::new()
     };
     let what = format!("{}  {versions}", escape(&change.name));
-    writeln!(out, "              {}", what.trim_end())?;
-    writeln!(out, "              {}", escape(&reason.why))?;
+    out.write(&format!("{ABOUT}{}", what.trim_end()), REASON)?;
+    out.write(&format!("{ABOUT}{}", escape(&reason.why)), REASON)?;
     if !act.reason.is_empty() && reason.kind != ReasonKind::Unrecorded {
-        writeln!(out, "              said why: {}", escape(&act.reason))?;
+        let said = format!("{ABOUT}said why: {}", escape(&act.reason));
+        out.write(&said, REASON)?;
     }
     Ok(())
 }

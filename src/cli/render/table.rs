@@ -25,6 +25,13 @@ fn plain() -> Table {
     table
 }
 
+/// The columns of the terminal on standard output, if it is one.
+pub(super) fn terminal_width() -> Option<usize> {
+    let terminal = io::stdout().is_terminal();
+    let width = terminal.then(|| Table::new().width())?;
+    width.map(usize::from)
+}
+
 /// The same with a header. The columns `whole`, by their number from 0, keep each cell on one line: what people cannot do
 /// without there.
 pub(super) fn with_columns(header: &[&str], whole: &[usize]) -> Table {

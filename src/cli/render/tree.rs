@@ -1,17 +1,18 @@
 //! A lineage as a tree for people.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io;
 
 use super::escape::escape;
 use super::lineage::{Traced, about, name};
+use super::lines::Lines;
 use super::records::when;
 use crate::inquiry::{Direction, Edge, Evidence, Node, Relation};
 
 impl Traced {
     /// Writes one tree for each direction.
     pub(crate) fn write_tree(&self) -> io::Result<()> {
-        let mut out = io::BufWriter::new(io::stdout().lock());
+        let mut out = Lines::stdout();
         let both = self.direction == Direction::All;
         for up in [true, false] {
             let wanted = match self.direction {
@@ -23,19 +24,21 @@ impl Traced {
                 continue;
             }
             if both {
-                let heading = if up { "Made from" } else { "\nMade of it" };
-                writeln!(out, "{heading}")?;
+                if !up {
+                    out.write("", "")?;
+                }
+                out.write(if up { "Made from" } else { "Made of it" }, "")?;
             }
-            writeln!(out, "{}", self.node_line(self.root))?;
+            out.write(&self.node_line(self.root), "│    ")?;
             let mut shown = BTreeSet::from([self.root]);
             self.write_beyond(&mut out, self.root, up, "", &mut shown)?;
         }
-        out.flush()
+        out.finish()
     }
 
     fn write_beyond(
         &self,
-        out: &mut dyn Write,
+        out: &mut Lines,
         number: usize,
         up: bool,
         indent: &str,
@@ -53,19 +56,18 @@ impl Traced {
             let again = !end && shown.contains(&next);
             let mark = if again { "  (shown above)" } else { "" };
             let phrase = phrase(edge, up);
-            writeln!(
-                out,
-                "{indent}{branch}{phrase} {}{mark}",
-                self.node_line(next)
-            )?;
             let below = format!("{indent}{below}");
-            writeln!(out, "{below}     {}", details(edge))?;
+            let (hang, deep) = (format!("{below}  "), format!("{below}       "));
+            let line = format!("{indent}{branch}{phrase} {}{mark}", self.node_line(next));
+            out.write(&line, &hang)?;
+            out.write(&format!("{below}     {}", details(edge)), &deep)?;
             if again || end {
                 continue;
             }
             shown.insert(next);
             if up && self.nobody_wrote(next) {
-                writeln!(out, "{below}└─ no entry says who wrote it")?;
+                let line = format!("{below}└─ no entry says who wrote it");
+                out.write(&line, &hang)?;
             }
             self.write_beyond(out, next, up, &below, shown)?;
         }

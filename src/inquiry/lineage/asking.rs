@@ -14,7 +14,7 @@ use super::{
 use crate::index::Facts;
 use crate::inquiry::question::any;
 use crate::inquiry::version::is_digest_of;
-use crate::inquiry::{Act, Inquiry, Question, literal};
+use crate::inquiry::{Act, Inquiry, NameKind, Names, Question, literal};
 
 /// The most questions of one lineage.
 const MAX_QUESTIONS: usize = 1_000;
@@ -33,6 +33,7 @@ const FILTER_NODES: usize = 8;
 pub struct Lineage {
     pub(super) graph: Graph,
     start: Start,
+    linked: Names,
     root: usize,
     options: LineageOptions,
     asked: usize,
@@ -88,6 +89,7 @@ impl Lineage {
         Ok(Self {
             graph,
             start,
+            linked: Names::default(),
             root,
             options,
             asked: 0,
@@ -100,6 +102,16 @@ impl Lineage {
             waiting: VecDeque::from([(question, Asking::Start)]),
             taken: 0,
         })
+    }
+
+    /// Begins at a target under every name that meant the same at the time of an entry.
+    #[must_use]
+    pub fn linked(mut self) -> Self {
+        if let Start::Target(name) = &self.start {
+            self.linked = Names::linked();
+            self.linked.ask([(NameKind::Target, name.clone())]);
+        }
+        self
     }
 
     /// The number of the node that was asked about.
@@ -146,7 +158,9 @@ impl Lineage {
         self.found = true;
         let act = Act::new(facts);
         let is_start = |end: &End| match (&self.start, end) {
-            (Start::Target(name), End::Thing { uri, .. }) => name == uri,
+            (Start::Target(name), End::Thing { uri, .. }) => {
+                self.linked.same(NameKind::Target, name, uri, act.when())
+            }
             (Start::Content(digest), End::Thing { ids, .. }) => {
                 ids.iter().any(|id| is_digest_of(id, digest))
             }
@@ -388,7 +402,14 @@ impl Lineage {
 }
 
 impl Inquiry for Lineage {
+    fn names(&self) -> Option<&Names> {
+        Some(&self.linked)
+    }
+
     fn next(&mut self) -> Option<Question> {
+        if let Some(question) = self.linked.next() {
+            return Some(question);
+        }
         self.finish();
         loop {
             if let Some((question, asking)) = self.waiting.pop_front() {
@@ -396,6 +417,13 @@ impl Inquiry for Lineage {
                     self.cut_questions(asking);
                     continue;
                 }
+                let question = match asking {
+                    Asking::Start => self.linked.expand(question.clone()).unwrap_or_else(|_| {
+                        self.cut(Cut::Name(self.root));
+                        question
+                    }),
+                    _ => question,
+                };
                 self.asked += 1;
                 self.taken = 0;
                 self.current = Some(asking);
@@ -408,6 +436,9 @@ impl Inquiry for Lineage {
     }
 
     fn take(&mut self, facts: &Facts) -> ControlFlow<()> {
+        if self.linked.is_asking() {
+            return self.linked.take(facts);
+        }
         let Some(mut asking) = self.current.take() else {
             return ControlFlow::Break(());
         };
