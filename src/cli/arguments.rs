@@ -57,6 +57,8 @@ pub(super) struct Connection {
         long,
         env = "GRAVEN_TOKEN",
         value_name = "TOKEN",
+        // One in 64 begins with a hyphen.
+        allow_hyphen_values = true,
         hide_env_values = true
     )]
     pub(super) token: Option<String>,

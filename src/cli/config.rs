@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::render::escape;
 use crate::entry::hex;
-use crate::service::{Authentication, Tls, Token};
+use crate::service::{Authentication, PolicyFile, Tls, Token};
 
 /// The file. What it does not know is refused.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +26,8 @@ pub(super) struct Config {
     /// Signed checkpoints that somebody outside keeps: the ledger has to extend each of them.
     #[serde(default)]
     pub(super) known_checkpoints: Vec<PathBuf>,
+    /// Who may do what.
+    pub(super) policy: Option<PathBuf>,
     tls: Option<TlsFiles>,
     #[serde(default, rename = "token")]
     tokens: Vec<TokenLine>,
@@ -77,8 +79,8 @@ impl Config {
         }))
     }
 
-    /// How senders are authenticated.
-    pub(super) fn authentication(&self) -> Result<Authentication, Failure> {
+    /// How senders are authenticated, and what each may do.
+    pub(super) fn authentication(&self, policy: &PolicyFile) -> Result<Authentication, Failure> {
         let tokens = self.tokens.iter().map(|line| {
             let sha256 = hex::decode(&line.sha256)
                 .and_then(|digest| digest.try_into().ok())
@@ -93,7 +95,7 @@ impl Config {
                 sha256,
             })
         });
-        Authentication::required(tokens.collect::<Result<_, Failure>>()?)
+        Authentication::required(tokens.collect::<Result<_, Failure>>()?, policy.subscribe())
             .map_err(|error| Failure::usage(error.to_string()))
     }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tracing_subscriber::EnvFilter;
 
 use super::config::Config;
@@ -18,7 +20,7 @@ use super::init::{home, make};
 use crate::ledger::{
     Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
 };
-use crate::service::{self, Authentication, ServeError, Tls};
+use crate::service::{self, Authentication, PolicyFile, PolicyFileError, ServeError, Tls};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
 const DEV_LISTEN: &str = "127.0.0.1:0";
@@ -70,6 +72,8 @@ struct Resolved {
     origin: Option<String>,
     listen: SocketAddr,
     authentication: Authentication,
+    /// Who may do what; none where nobody is authenticated.
+    policy: Option<PolicyFile>,
     tls: Option<Tls>,
     adopt: bool,
     known_checkpoints: Vec<PathBuf>,
@@ -130,6 +134,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         origin: None,
         listen,
         authentication: Authentication::None,
+        policy: None,
         tls: None,
         adopt: arguments.adopt,
         known_checkpoints: arguments.known_checkpoint.clone(),
@@ -163,6 +168,7 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
              instead of {listen}"
         )));
     }
+    let policy = policy(&config)?;
     let key = arguments.log_key.clone().or_else(|| config.key.clone());
     // No flag takes away what the configuration asks for.
     let mut known_checkpoints = config.known_checkpoints.clone();
@@ -173,10 +179,24 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         anchor: arguments.anchor.clone().or_else(|| config.anchor.clone()),
         origin: config.origin.clone(),
         listen,
-        authentication: config.authentication()?,
+        authentication: config.authentication(&policy)?,
+        policy: Some(policy),
         tls,
         adopt: arguments.adopt,
         known_checkpoints,
+    })
+}
+
+fn policy(config: &Config) -> Result<PolicyFile, Failure> {
+    let path = config.policy.as_deref().ok_or_else(|| {
+        Failure::usage(
+            "nobody could do anything: the configuration needs `policy = \"FILE\"`, a file of \
+             [[grant]] with identity and role (writer, reader, auditor, operator)",
+        )
+    })?;
+    PolicyFile::open(path).map_err(|error| match error {
+        PolicyFileError::Read { .. } => Failure::other(error.to_string()),
+        PolicyFileError::Policy { .. } => Failure::usage(error.to_string()),
     })
 }
 
@@ -225,12 +245,11 @@ fn known_checkpoint(path: &Path) -> Result<KnownCheckpoint, Failure> {
     Ok(KnownCheckpoint { source, note })
 }
 
-async fn serve(ledger: Arc<Ledger>, resolved: Resolved) -> Result<ExitCode, Failure> {
+async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, Failure> {
     let listen = resolved.listen;
     let cannot = |error| Failure::other(format!("listening on {listen}: {error}"));
     let listener = TcpListener::bind(listen).await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;
-    announce(&ledger, &resolved, address);
     let cannot = |error| Failure::other(format!("waiting for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
@@ -240,12 +259,20 @@ async fn serve(ledger: Arc<Ledger>, resolved: Resolved) -> Result<ExitCode, Fail
             _ = terminate.recv() => {}
         }
     };
+    let following = match resolved.policy.take() {
+        Some(policy) => Some(follow(policy, &ledger).await?),
+        None => None,
+    };
+    announce(&ledger, &resolved, address);
     let Resolved {
         authentication,
         tls,
         ..
     } = resolved;
     let served = service::serve(Arc::clone(&ledger), listener, authentication, tls, shutdown).await;
+    if let Some(following) = following {
+        following.abort();
+    }
     // Joins the ledger's threads, which may still be writing.
     let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
     match (served, closed) {
@@ -256,6 +283,23 @@ async fn serve(ledger: Arc<Ledger>, resolved: Resolved) -> Result<ExitCode, Fail
         (Err(error), _) => Err(Failure::other(error.to_string())),
         (_, Err(error)) => Err(Failure::other(format!("closing: {error}"))),
     }
+}
+
+/// Seals the policy if it is another one than at the last start, and looks after its file from then on.
+async fn follow(policy: PolicyFile, ledger: &Arc<Ledger>) -> Result<JoinHandle<()>, Failure> {
+    policy.seal_at_start(ledger).await?;
+    let reload = Arc::new(Notify::new());
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| Failure::other(format!("waiting for signals: {error}")))?;
+    let following = policy.follow(Arc::clone(ledger), Arc::clone(&reload));
+    Ok(tokio::spawn(async move {
+        let hung_up = async {
+            while hangup.recv().await.is_some() {
+                reload.notify_one();
+            }
+        };
+        tokio::join!(following, hung_up);
+    }))
 }
 
 /// Tells where the ledger is and what to pin.

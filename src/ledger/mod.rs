@@ -23,6 +23,7 @@ mod merges;
 mod open;
 mod pack;
 mod parallel;
+mod policy;
 mod ports;
 mod published;
 mod queue;

@@ -8,8 +8,9 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use super::access::check_event;
 use super::closing::Closing;
-use super::identity::Caller;
+use super::door::Caller;
 use super::limits::{STREAM_BUFFER, STREAM_CHUNK_BYTES};
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
 use super::{receipt, status};
@@ -23,7 +24,7 @@ pub(super) async fn one(
     request: AppendRequest,
 ) -> Result<v1::AppendResponse, Status> {
     check_level(request.ack_level)?;
-    let events = check(std::slice::from_ref(&request.event))?;
+    let events = check(caller, std::slice::from_ref(&request.event))?;
     let appended = submit(ledger, caller, events).await?;
     let receipts = receipt::of(ledger, appended).map_err(status::of)?;
     let duplicate = receipts.new.is_none();
@@ -50,7 +51,7 @@ pub(super) async fn batch(
         let rule = format!("has {count} items, from 1 to {MAX_BATCH_EVENTS} are allowed");
         return Err(status::bad_request("events", &rule));
     }
-    let events = check(&request.events)?;
+    let events = check(caller, &request.events)?;
     drop(request);
     let appended = submit(ledger, caller, events).await?;
     let receipts = receipt::of(ledger, appended).map_err(status::of)?;
@@ -114,7 +115,7 @@ async fn seal_as_they_come(
             refusal = closing.wait() => return Err(refusal),
         };
         let Some(first) = first else { return Ok(()) };
-        let (events, refusal) = take_chunk(first, &mut arriving, position);
+        let (events, refusal) = take_chunk(caller, first, &mut arriving, position);
         if !events.is_empty() {
             let count = seal_chunk(ledger, caller, events, position, answer).await?;
             position = position.saturating_add(count);
@@ -127,6 +128,7 @@ async fn seal_as_they_come(
 
 /// The events that have arrived, up to a limit, and why the stream ends after them, if it does.
 fn take_chunk(
+    caller: &Caller,
     first: Result<Bytes, Status>,
     arriving: &mut mpsc::Receiver<Result<Bytes, Status>>,
     position: usize,
@@ -139,12 +141,10 @@ fn take_chunk(
             Ok(event) => event,
             Err(broken) => return (events, Some(broken)),
         };
-        match CheckedEvent::check(&event) {
+        let index = position.saturating_add(events.len());
+        match check_one(caller, &event, index) {
             Ok(checked) => events.push(checked),
-            Err(invalid) => {
-                let index = position.saturating_add(events.len());
-                return (events, Some(status::invalid_event(index, &invalid)));
-            }
+            Err(refusal) => return (events, Some(refusal)),
         }
         bytes += event.len();
         if events.len() >= MAX_BATCH_EVENTS || bytes >= STREAM_CHUNK_BYTES {
@@ -241,11 +241,19 @@ fn check_level(level: i32) -> Result<(), Status> {
     }
 }
 
-fn check(events: &[Bytes]) -> Result<Vec<CheckedEvent>, Status> {
-    let checked = events.iter().enumerate().map(|(index, event)| {
-        CheckedEvent::check(event).map_err(|invalid| status::invalid_event(index, &invalid))
-    });
-    checked.collect()
+fn check(caller: &Caller, events: &[Bytes]) -> Result<Vec<CheckedEvent>, Status> {
+    let checked = events.iter().enumerate();
+    checked
+        .map(|(index, event)| check_one(caller, event, index))
+        .collect()
+}
+
+/// Checks the event at `index`: that it keeps the rules, and that the caller may send it.
+fn check_one(caller: &Caller, event: &Bytes, index: usize) -> Result<CheckedEvent, Status> {
+    let checked =
+        CheckedEvent::check(event).map_err(|invalid| status::invalid_event(index, &invalid))?;
+    check_event(&caller.access, &checked, index)?;
+    Ok(checked)
 }
 
 async fn submit(

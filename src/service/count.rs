@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tonic::{Response, Status};
 
-use super::query::{asked_range, cost, parse, proof};
+use super::access::Scope;
+use super::query::{asked_range, check_question, cost, parse, proof};
 use super::read::{blocking, message};
 use super::status::bad_request;
 use super::token::{Question, Token, Within};
@@ -19,9 +20,18 @@ const TOKEN_CONTEXT: &str = "graven v1 count page token";
 /// Counts as far as one page goes.
 pub(super) async fn count(
     ledger: &Arc<Ledger>,
+    scope: &Scope,
     request: v1::CountRequest,
 ) -> Result<Response<v1::CountResponse>, Status> {
     let filter = parse(&request.filter)?;
+    check_question(scope, &filter, request.prove)?;
+    if !request.group_by.is_empty() {
+        // Where a page is cut, the next value is shown, whichever entry has it.
+        scope.check_whole(
+            "groups are found among the values of all entries; count without, or read the entries",
+        )?;
+    }
+    let tells_cost = scope.is_everything();
     let group_by = match request.group_by.as_str() {
         "" => None,
         name => Some(
@@ -76,7 +86,9 @@ pub(super) async fn count(
             within,
         });
         let token = token.map_or_else(String::new, |token| token.encode());
-        Ok(response(page, group_by, size, token))
+        let mut response = response(page, group_by, size, token);
+        response.cost = response.cost.filter(|_| tells_cost);
+        Ok(response)
     })
     .await
 }

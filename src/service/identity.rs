@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
-use tonic::service::Interceptor;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::codegen::http::{Extensions, HeaderMap, header};
 use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
-use tonic::{Request, Status};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::access::Policy;
 use crate::entry::{hex, names, v1};
 
 /// A static bearer token, of which only the digest is kept.
@@ -28,12 +30,14 @@ pub struct Token {
 /// How senders are authenticated.
 #[derive(Debug, Clone)]
 pub enum Authentication {
-    /// Not at all, which every entry says. For development on a loopback address.
+    /// Not at all, which every entry says: anybody may do anything. For development on a loopback address.
     None,
     /// By a bearer token, or else by a client certificate that the TLS layer has checked.
     Required {
         /// The tokens that are accepted.
         tokens: Vec<Token>,
+        /// Who may do what.
+        policy: watch::Receiver<Arc<Policy>>,
     },
 }
 
@@ -57,21 +61,17 @@ pub enum TokenError {
 }
 
 /// The sender of a request, as far as the ledger knows.
-#[derive(Debug, Clone)]
-pub(super) struct Caller {
+pub(super) struct Sender {
     /// The envelope of everything this request appends.
     pub(super) envelope: v1::Envelope,
 }
 
-/// Authenticates every request before a handler sees it.
-#[derive(Debug, Clone)]
-pub(super) struct Authenticator {
-    how: Arc<Authentication>,
-}
-
 impl Authentication {
-    /// Accepts these tokens, and client certificates that the TLS layer has checked.
-    pub fn required(tokens: Vec<Token>) -> Result<Self, TokenError> {
+    /// Accepts these tokens, and client certificates that the TLS layer has checked, and lets each do what `policy` says.
+    pub fn required(
+        tokens: Vec<Token>,
+        policy: watch::Receiver<Arc<Policy>>,
+    ) -> Result<Self, TokenError> {
         let mut seen = HashSet::new();
         for token in &tokens {
             check_token_name(&token.name)?;
@@ -83,29 +83,20 @@ impl Authentication {
                 problem,
             })?;
         }
-        Ok(Self::Required { tokens })
-    }
-}
-
-/// Checks that a token can have this name, which is sealed with everything that it sends.
-pub fn check_token_name(name: &str) -> Result<(), TokenError> {
-    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-        return Err(TokenError::Name(name.to_owned()));
-    }
-    Ok(())
-}
-
-impl Authenticator {
-    pub(super) fn new(how: Authentication) -> Self {
-        Self { how: Arc::new(how) }
+        Ok(Self::Required { tokens, policy })
     }
 
-    fn authenticate(&self, request: &Request<()>) -> Result<Caller, Status> {
-        let peer = peer(request)
+    /// Who sent a request with these headers, over a connection with these extensions.
+    pub(super) fn identify(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Sender, Status> {
+        let peer = peer(extensions)
             .map(|address| address.to_string())
             .unwrap_or_default();
-        let caller =
-            |method: v1::Authentication, issuer: &str, subject: String, credential| Caller {
+        let sender =
+            |method: v1::Authentication, issuer: &str, subject: String, credential| Sender {
                 envelope: v1::Envelope {
                     submitter: Some(v1::Submitter {
                         issuer: issuer.into(),
@@ -117,30 +108,33 @@ impl Authenticator {
                     ..Default::default()
                 },
             };
-        let tokens = match &*self.how {
-            Authentication::None => {
+        let tokens = match self {
+            Self::None => {
                 let subject = "dev:anonymous".to_string();
-                return Ok(caller(
+                return Ok(sender(
                     v1::Authentication::None,
                     "dev",
                     subject,
                     String::new(),
                 ));
             }
-            Authentication::Required { tokens } => tokens,
+            Self::Required { tokens, .. } => tokens,
         };
-        if let Some(header) = request.metadata().get("authorization") {
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        if let Some(header) = given.next() {
             let token = header
                 .to_str()
                 .ok()
+                .filter(|_| given.next().is_none())
                 .and_then(|header| header.strip_prefix("Bearer "))
                 .and_then(|presented| find(tokens, presented))
                 .ok_or_else(|| Status::unauthenticated("the bearer token is not known here"))?;
             let (subject, name) = (token.subject.clone(), token.name.clone());
-            return Ok(caller(v1::Authentication::Token, "token", subject, name));
+            return Ok(sender(v1::Authentication::Token, "token", subject, name));
         }
-        let certificates = request
-            .peer_certs()
+        let certificates = extensions
+            .get::<TlsConnectInfo<TcpConnectInfo>>()
+            .and_then(TlsConnectInfo::peer_certs)
             .filter(|certificates| !certificates.is_empty());
         let Some(certificate) = certificates.as_ref().and_then(|chain| chain.first()) else {
             return Err(Status::unauthenticated(
@@ -150,7 +144,7 @@ impl Authenticator {
         let subject = certificate_subject(certificate)
             .ok_or_else(|| Status::unauthenticated("the client certificate names nobody"))?;
         let credential = format!("sha256:{}", hex::encode(&Sha256::digest(certificate)));
-        Ok(caller(
+        Ok(sender(
             v1::Authentication::ClientCertificate,
             "mtls",
             subject,
@@ -159,12 +153,12 @@ impl Authenticator {
     }
 }
 
-impl Interceptor for Authenticator {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let caller = self.authenticate(&request)?;
-        request.extensions_mut().insert(caller);
-        Ok(request)
+/// Checks that a token can have this name, which is sealed with everything that it sends.
+pub fn check_token_name(name: &str) -> Result<(), TokenError> {
+    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+        return Err(TokenError::Name(name.to_owned()));
     }
+    Ok(())
 }
 
 /// Looks at every token, so that the time taken says nothing about which one matches.
@@ -179,8 +173,7 @@ fn find<'a>(tokens: &'a [Token], presented: &str) -> Option<&'a Token> {
     found
 }
 
-fn peer(request: &Request<()>) -> Option<SocketAddr> {
-    let extensions = request.extensions();
+fn peer(extensions: &Extensions) -> Option<SocketAddr> {
     let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
     match tls {
         Some(tls) => tls.get_ref().remote_addr(),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use prost::Message;
 use tonic::{Response, Status};
 
-use super::read::blocking;
+use super::access::Scope;
+use super::read::answering;
 use super::status::bad_request;
 use crate::entry::v1;
 use crate::index::Facts;
@@ -14,7 +15,7 @@ use crate::inquiry::{
     Act, Change, Direction, Edge, Evidence, History, Inquiry, Lineage, LineageOptions, MAX_DEPTH,
     Node, NodeInfo, Start, Step,
 };
-use crate::ledger::{Ledger, LedgerError, Search};
+use crate::ledger::{Ledger, Search};
 use crate::store::Direction as Order;
 
 /// The most changes of a history.
@@ -32,6 +33,7 @@ const MAX_NODES: u32 = 500;
 /// The versions of a target.
 pub(super) async fn history(
     ledger: &Arc<Ledger>,
+    scope: Scope,
     request: v1::GetHistoryRequest,
 ) -> Result<Response<v1::GetHistoryResponse>, Status> {
     if request.target.is_empty() {
@@ -40,8 +42,8 @@ pub(super) async fn history(
     let mut history = History::new(&request.target, !request.no_follow)
         .map_err(|error| bad_request("target", &error.to_string()))?
         .with_most(MAX_CHANGES);
-    blocking(ledger, move |ledger| {
-        let asked = ask(ledger, &mut history, request.size)?;
+    answering(ledger, move |ledger| {
+        let asked = ask(ledger, &scope, &mut history, request.size)?;
         let cut_off = asked.cut_off || history.is_full();
         let unfollowed = history.unfollowed().to_vec();
         let (steps, short) = within_bytes(history.into_steps().iter().map(step));
@@ -59,6 +61,7 @@ pub(super) async fn history(
 /// What something was made from, and what was made from it.
 pub(super) async fn lineage(
     ledger: &Arc<Ledger>,
+    scope: Scope,
     request: v1::GetLineageRequest,
 ) -> Result<Response<v1::GetLineageResponse>, Status> {
     let direction = match request.direction() {
@@ -89,8 +92,8 @@ pub(super) async fn lineage(
     let mut lineage = Start::parse(&text)
         .and_then(|start| Lineage::new(start, options))
         .map_err(|error| bad_request(field, &error.to_string()))?;
-    blocking(ledger, move |ledger| {
-        let asked = ask(ledger, &mut lineage, request.size)?;
+    answering(ledger, move |ledger| {
+        let asked = ask(ledger, &scope, &mut lineage, request.size)?;
         let found = lineage.found();
         let cuts = lineage.cuts().iter().map(|cut| v1::LineageCut {
             node: index(cut.node()),
@@ -120,7 +123,14 @@ struct Asked {
 }
 
 /// Answers the questions of an inquiry, all at one size, until there are none or too much was read.
-fn ask(ledger: &Ledger, inquiry: &mut impl Inquiry, size: u64) -> Result<Asked, LedgerError> {
+///
+/// Which questions come depends on the entries that were read. So a refusal tells no more than they do.
+fn ask(
+    ledger: &Ledger,
+    scope: &Scope,
+    inquiry: &mut impl Inquiry,
+    size: u64,
+) -> Result<Asked, Status> {
     let published = ledger.published();
     let size = if size == 0 { published.size() } else { size };
     let mut asked = Asked {
@@ -130,6 +140,9 @@ fn ask(ledger: &Ledger, inquiry: &mut impl Inquiry, size: u64) -> Result<Asked, 
     };
     let (mut entries, mut pages) = (0, 0);
     while let Some(question) = inquiry.next() {
+        if scope.check_filter(&question.filter).is_err() {
+            scope.check_whole("this asks about entries outside of them, and an answer without those could mislead")?;
+        }
         let mut open = question.range.start.min(size)..question.range.end.min(size);
         'answer: while !open.is_empty() {
             if entries >= MAX_ENTRIES || pages >= MAX_PAGES {

@@ -1,16 +1,19 @@
-//! gRPC, identity and limits.
+//! gRPC, identity, access and limits.
 //!
-//! Every request passes the [`identity`] interceptor before a handler sees it; a handler checks, calls the ledger and
-//! turns what comes back into messages. What the server needs from outside, listener and shutdown included, is given to
+//! Every call passes the [door](door) before a handler sees it: it says who calls ([`identity`]), and whether they may
+//! ([`access`]). A handler checks, calls the ledger and turns what comes back into messages. What the server needs from outside, listener and shutdown included, is given to
 //! [`serve`], so that tests bind any port and stop when they like.
 
+pub mod access;
 mod append;
 pub mod client;
 mod closing;
 mod count;
+mod door;
 pub mod identity;
 mod inquiry;
 mod limits;
+mod policy_file;
 mod query;
 mod read;
 mod receipt;
@@ -26,17 +29,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 
 pub use count::response as count_response;
 pub use identity::{Authentication, Token, TokenError, check_token_name};
+pub use policy_file::{PolicyFile, PolicyFileError};
 pub use query::response as search_response;
+pub use wire::DESCRIPTORS;
 
 use crate::ledger::Ledger;
 use closing::Close;
-use identity::Authenticator;
+use door::{Door, Guarded};
 use rpc::{Query, Rpc};
 use wire::ledger_service_server::LedgerServiceServer;
 use wire::query_service_server::QueryServiceServer;
@@ -86,9 +90,7 @@ pub async fn serve(
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     let query = QueryServiceServer::new(Query::new(Arc::clone(&ledger), closing))
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
-    let authenticator = Authenticator::new(authentication);
-    let query = InterceptedService::new(query, authenticator.clone());
-    let service = InterceptedService::new(service, authenticator);
+    let door = Door::new(authentication);
 
     let mut server = Server::builder();
     if let Some(tls) = tls {
@@ -110,10 +112,10 @@ pub async fn serve(
         close.now();
     };
     limits::harden(&mut server)
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(service)
-        .add_service(query)
+        .add_service(Guarded::new(health_service, &door))
+        .add_service(Guarded::new(reflection, &door))
+        .add_service(Guarded::new(service, &door))
+        .add_service(Guarded::new(query, &door))
         .serve_with_incoming_shutdown(incoming, signal)
         .await?;
     match ended.await {

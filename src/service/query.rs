@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tonic::{Response, Status};
 
+use super::access::Scope;
 use super::read::{blocking, message};
 use super::status::bad_request;
 use super::token::{Question, Token};
@@ -21,9 +22,12 @@ const TOKEN_CONTEXT: &str = "graven v1 page token";
 /// Answers a question as far as one page goes.
 pub(super) async fn search(
     ledger: &Arc<Ledger>,
+    scope: &Scope,
     request: v1::SearchRequest,
 ) -> Result<Response<v1::SearchResponse>, Status> {
     let filter = parse(&request.filter)?;
+    check_question(scope, &filter, request.prove)?;
+    let tells_cost = scope.is_everything();
     let page_size = match request.page_size {
         0 => DEFAULT_PAGE_SIZE,
         size if size <= MAX_PAGE_SIZE => size,
@@ -66,11 +70,10 @@ pub(super) async fn search(
             question,
             within: None,
         });
-        Ok(response(
-            page,
-            size,
-            token.map_or_else(String::new, |token| token.encode()),
-        ))
+        let token = token.map_or_else(String::new, |token| token.encode());
+        let mut response = response(page, size, token);
+        response.cost = response.cost.filter(|_| tells_cost);
+        Ok(response)
     })
     .await
 }
@@ -87,6 +90,20 @@ pub fn response(page: Page, size: u64, next_page_token: String) -> v1::SearchRes
         proof: page.proof.map(proof),
         cost: Some(cost(page.cost)),
     }
+}
+
+/// Refuses a question whose answer could tell of entries outside of the scope.
+///
+/// Without a proof, the answer to a filter that is confined to the scope follows from entries within it alone. What was
+/// read to find it does not, nor does a proof: the terms that stand beside those asked about, and the candidates that do
+/// not match, can be of other entries.
+pub(super) fn check_question(scope: &Scope, filter: &Filter, prove: bool) -> Result<(), Status> {
+    if prove {
+        scope.check_whole(
+            "the proof of an answer would show terms and entries outside of them; ask without it",
+        )?;
+    }
+    scope.check_filter(filter)
 }
 
 /// A filter as a request has it.

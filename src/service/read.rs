@@ -7,9 +7,11 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
+use super::access::Scope;
 use super::limits::STREAM_BUFFER;
 use super::status;
 use crate::entry::body::Content;
+use crate::entry::parts::commitment;
 use crate::entry::v1;
 use crate::ledger::{Ledger, LedgerError, SealedEntry};
 use crate::store::Direction;
@@ -19,29 +21,58 @@ pub(super) async fn blocking<T: Send + 'static>(
     ledger: &Arc<Ledger>,
     read: impl FnOnce(&Ledger) -> Result<T, LedgerError> + Send + 'static,
 ) -> Result<Response<T>, Status> {
+    answering(ledger, move |ledger| read(ledger).map_err(status::of)).await
+}
+
+/// The same, for a read that can also be refused.
+pub(super) async fn answering<T: Send + 'static>(
+    ledger: &Arc<Ledger>,
+    read: impl FnOnce(&Ledger) -> Result<T, Status> + Send + 'static,
+) -> Result<Response<T>, Status> {
     let ledger = Arc::clone(ledger);
     match tokio::task::spawn_blocking(move || read(&ledger)).await {
-        Ok(result) => result.map(Response::new).map_err(status::of),
+        Ok(result) => result.map(Response::new),
         Err(_) => Err(Status::internal("the read failed")),
     }
 }
 
-/// One entry with its proof at the newest checkpoint.
-pub(super) fn entry(ledger: &Ledger, seq: u64) -> Result<v1::GetEntryResponse, LedgerError> {
+/// One entry with its proof at the newest checkpoint, if it lies within the scope.
+pub(super) async fn one(
+    ledger: &Arc<Ledger>,
+    scope: Scope,
+    seq: u64,
+) -> Result<Response<v1::GetEntryResponse>, Status> {
+    answering(ledger, move |ledger| {
+        let sealed = ledger.entry(seq)?;
+        scope.check_entry(&sealed.body)?;
+        Ok(proved(ledger, &sealed, &scope)?)
+    })
+    .await
+}
+
+/// An entry with its proof at the newest checkpoint.
+fn proved(
+    ledger: &Ledger,
+    entry: &SealedEntry,
+    scope: &Scope,
+) -> Result<v1::GetEntryResponse, LedgerError> {
     let published = ledger.published();
-    let proof = ledger.prove_inclusion(seq, published.size())?;
+    let proof = ledger.prove_inclusion(entry.header.seq, published.size())?;
     Ok(v1::GetEntryResponse {
-        entry: Some(message(&ledger.entry(seq)?)),
+        entry: Some(scoped(entry, scope)),
         proof: proof.into_flattened(),
         checkpoint: published.note.clone(),
     })
 }
 
-/// The genesis descriptor and entry 0.
-pub(super) fn genesis(ledger: &Ledger) -> Result<v1::GetGenesisResponse, LedgerError> {
+/// The genesis descriptor and entry 0, as far as that lies within the scope.
+pub(super) fn genesis(
+    ledger: &Ledger,
+    scope: &Scope,
+) -> Result<v1::GetGenesisResponse, LedgerError> {
     let first_entry = match ledger.published().size() {
         0 => None,
-        _ => Some(entry(ledger, 0)?),
+        _ => Some(proved(ledger, &ledger.entry(0)?, scope)?),
     };
     Ok(v1::GetGenesisResponse {
         descriptor: ledger.genesis().encoded().to_vec(),
@@ -88,11 +119,12 @@ pub(super) fn consistency(
 /// The entries of a range.
 pub(super) fn list(
     ledger: Arc<Ledger>,
+    scope: Scope,
     request: v1::ListEntriesRequest,
 ) -> ReceiverStream<Result<v1::ListEntriesResponse, Status>> {
     let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
     tokio::task::spawn_blocking(move || {
-        if let Err(error) = send_range(&ledger, &request, &sender) {
+        if let Err(error) = send_range(&ledger, &scope, &request, &sender) {
             // A client that has gone needs no answer.
             let _ = sender.blocking_send(Err(status::of(error)));
         }
@@ -102,6 +134,7 @@ pub(super) fn list(
 
 fn send_range(
     ledger: &Ledger,
+    scope: &Scope,
     request: &v1::ListEntriesRequest,
     sender: &mpsc::Sender<Result<v1::ListEntriesResponse, Status>>,
 ) -> Result<(), LedgerError> {
@@ -132,7 +165,7 @@ fn send_range(
             Direction::Reverse => rest.end -= count,
         }
         let response = v1::ListEntriesResponse {
-            entries: entries.iter().map(message).collect(),
+            entries: entries.iter().map(|entry| scoped(entry, scope)).collect(),
             checkpoint: checkpoint.take().unwrap_or_default(),
         };
         if sender.blocking_send(Ok(response)).is_err() {
@@ -168,6 +201,23 @@ fn requested_range(
     }
     range.end = range.end.max(range.start);
     Ok(range)
+}
+
+/// An entry as a message. Outside of the scope it is the header and the commitments of its parts: they tell nothing of
+/// what the parts say, and let the reader check the chain and the tree all the same.
+pub(super) fn scoped(entry: &SealedEntry, scope: &Scope) -> v1::Entry {
+    let mut shown = message(entry);
+    if scope.shows(&entry.body) {
+        return shown;
+    }
+    for (part, (_, content)) in shown.parts.iter_mut().zip(entry.body.parts()) {
+        let commitment = match content {
+            Content::Disclosed { bytes, salt } => commitment(salt, bytes),
+            Content::Withheld(commitment) | Content::Erased(commitment) => *commitment,
+        };
+        part.content = Some(v1::part::Content::Withheld(commitment.to_vec()));
+    }
+    shown
 }
 
 /// An entry as a message.

@@ -6,7 +6,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::closing::Closing;
-use super::identity::Caller;
+use super::door::Caller;
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
@@ -44,16 +44,16 @@ impl QueryService for Query {
         &self,
         request: Request<v1::SearchRequest>,
     ) -> Result<Response<v1::SearchResponse>, Status> {
-        caller(&request)?;
-        query::search(&self.ledger, request.into_inner()).await
+        let scope = caller(&request)?.scope();
+        query::search(&self.ledger, &scope, request.into_inner()).await
     }
 
     async fn count(
         &self,
         request: Request<v1::CountRequest>,
     ) -> Result<Response<v1::CountResponse>, Status> {
-        caller(&request)?;
-        count::count(&self.ledger, request.into_inner()).await
+        let scope = caller(&request)?.scope();
+        count::count(&self.ledger, &scope, request.into_inner()).await
     }
 
     type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
@@ -62,9 +62,9 @@ impl QueryService for Query {
         &self,
         request: Request<v1::WatchRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        caller(&request)?;
-        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
-        let entries = watch::matches(ledger, &request.into_inner(), closing)?;
+        let caller = caller(&request)?;
+        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.of(&caller));
+        let entries = watch::matches(ledger, &caller.scope(), &request.into_inner(), closing)?;
         Ok(Response::new(entries))
     }
 
@@ -72,28 +72,28 @@ impl QueryService for Query {
         &self,
         request: Request<v1::GetHistoryRequest>,
     ) -> Result<Response<v1::GetHistoryResponse>, Status> {
-        caller(&request)?;
-        inquiry::history(&self.ledger, request.into_inner()).await
+        let scope = caller(&request)?.scope();
+        inquiry::history(&self.ledger, scope, request.into_inner()).await
     }
 
     async fn get_lineage(
         &self,
         request: Request<v1::GetLineageRequest>,
     ) -> Result<Response<v1::GetLineageResponse>, Status> {
-        caller(&request)?;
-        inquiry::lineage(&self.ledger, request.into_inner()).await
+        let scope = caller(&request)?.scope();
+        inquiry::lineage(&self.ledger, scope, request.into_inner()).await
     }
 
     async fn get_segment(
         &self,
         request: Request<v1::GetSegmentRequest>,
     ) -> Result<Response<v1::GetSegmentResponse>, Status> {
-        caller(&request)?;
-        segment::get(&self.ledger, request.into_inner()).await
+        let scope = caller(&request)?.scope();
+        segment::get(&self.ledger, &scope, request.into_inner()).await
     }
 }
 
-/// What the interceptor found out. A request that did not pass it gets no further.
+/// What the door found out. A request that did not pass it gets no further.
 fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request
         .extensions()
@@ -131,7 +131,7 @@ impl LedgerService for Rpc {
         request: Request<Streaming<AppendStreamRequest>>,
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
         let caller = caller(&request)?;
-        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
+        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.of(&caller));
         let answers = append::stream(ledger, caller, request.into_inner(), closing);
         Ok(Response::new(answers))
     }
@@ -140,8 +140,8 @@ impl LedgerService for Rpc {
         &self,
         request: Request<v1::GetEntryRequest>,
     ) -> Result<Response<v1::GetEntryResponse>, Status> {
-        let seq = request.into_inner().seq;
-        read::blocking(&self.ledger, move |ledger| read::entry(ledger, seq)).await
+        let scope = caller(&request)?.scope();
+        read::one(&self.ledger, scope, request.into_inner().seq).await
     }
 
     type ListEntriesStream = ReceiverStream<Result<v1::ListEntriesResponse, Status>>;
@@ -150,7 +150,8 @@ impl LedgerService for Rpc {
         &self,
         request: Request<v1::ListEntriesRequest>,
     ) -> Result<Response<Self::ListEntriesStream>, Status> {
-        let entries = read::list(Arc::clone(&self.ledger), request.into_inner());
+        let scope = caller(&request)?.scope();
+        let entries = read::list(Arc::clone(&self.ledger), scope, request.into_inner());
         Ok(Response::new(entries))
     }
 
@@ -160,8 +161,9 @@ impl LedgerService for Rpc {
         &self,
         request: Request<v1::WatchEntriesRequest>,
     ) -> Result<Response<Self::WatchEntriesStream>, Status> {
-        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.clone());
-        let entries = watch::entries(ledger, &request.into_inner(), closing)?;
+        let caller = caller(&request)?;
+        let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.of(&caller));
+        let entries = watch::entries(ledger, caller.scope(), &request.into_inner(), closing)?;
         Ok(Response::new(entries))
     }
 
@@ -175,9 +177,10 @@ impl LedgerService for Rpc {
 
     async fn get_genesis(
         &self,
-        _request: Request<v1::GetGenesisRequest>,
+        request: Request<v1::GetGenesisRequest>,
     ) -> Result<Response<v1::GetGenesisResponse>, Status> {
-        read::blocking(&self.ledger, read::genesis).await
+        let scope = caller(&request)?.scope();
+        read::blocking(&self.ledger, move |ledger| read::genesis(ledger, &scope)).await
     }
 
     async fn get_inclusion_proof(

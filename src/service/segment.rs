@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Response, Status};
 
+use super::access::Scope;
 use super::read::{blocking, message};
 use super::status::bad_request;
 use crate::entry::v1;
@@ -18,8 +19,10 @@ const MAX_SEQS: u64 = 1 << 18;
 /// Shows leaves of a segment.
 pub(super) async fn get(
     ledger: &Arc<Ledger>,
+    scope: &Scope,
     request: v1::GetSegmentRequest,
 ) -> Result<Response<v1::GetSegmentResponse>, Status> {
+    scope.check_whole("the index has the terms of all entries")?;
     let level =
         u8::try_from(request.level).map_err(|_| bad_request("level", "is not one of an index"))?;
     let count = match request.max_leaves {

@@ -56,6 +56,12 @@ pub(super) fn of(error: LedgerError) -> Status {
     }
 }
 
+impl From<LedgerError> for Status {
+    fn from(error: LedgerError) -> Self {
+        of(error)
+    }
+}
+
 /// The status for the event `index` of a request that breaks a rule.
 pub(super) fn invalid_event(index: usize, invalid: &Invalid) -> Status {
     let field = format!("events[{index}].{}", invalid.field);

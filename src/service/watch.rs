@@ -8,10 +8,11 @@ use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
+use super::access::Scope;
 use super::closing::Closing;
 use super::limits::STREAM_BUFFER;
 use super::query::parse;
-use super::read::{blocking, message};
+use super::read::{blocking, message, scoped};
 use super::status;
 use crate::entry::v1;
 use crate::ledger::{Ledger, LedgerError, Search};
@@ -44,16 +45,17 @@ enum Event {
 /// Every entry from a seq on.
 pub(super) fn entries(
     ledger: Arc<Ledger>,
+    scope: Scope,
     request: &v1::WatchEntriesRequest,
     closing: Closing,
 ) -> Result<ReceiverStream<Result<v1::WatchEntriesResponse, Status>>, Status> {
-    let step = |ledger: &Ledger, next: u64| {
+    let step = move |ledger: &Ledger, next: u64| {
         let published = ledger.published();
         let entries = ledger.next_entries(next..published.size(), Direction::Forward)?;
         Ok(Step {
             next: next.saturating_add(entries.len() as u64),
             message: v1::WatchEntriesResponse {
-                entries: entries.iter().map(message).collect(),
+                entries: entries.iter().map(|entry| scoped(entry, &scope)).collect(),
                 checkpoint: published.note.clone(),
             },
             idle: false,
@@ -65,10 +67,12 @@ pub(super) fn entries(
 /// The entries from a seq on that match.
 pub(super) fn matches(
     ledger: Arc<Ledger>,
+    scope: &Scope,
     request: &v1::WatchRequest,
     closing: Closing,
 ) -> Result<ReceiverStream<Result<v1::WatchResponse, Status>>, Status> {
     let filter = parse(&request.filter)?;
+    scope.check_filter(&filter)?;
     let step = move |ledger: &Ledger, next: u64| {
         let size = ledger.published().size();
         let page = ledger.search(&Search {

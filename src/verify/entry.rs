@@ -229,6 +229,7 @@ pub(super) fn check_act(header: &Header, body: &Body) -> Result<Option<Box<Act>>
                 && erasure.parts.is_sorted_by(|a, b| a < b)
         }
         Some(Act::Adoption(adoption)) => adoption.root.len() == 32 && adoption.size <= header.seq,
+        Some(Act::PolicyChange(change)) => change.digest.len() == 32,
         Some(Act::KeyRotation(_)) | None => true,
     };
     if well_formed {

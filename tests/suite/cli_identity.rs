@@ -12,6 +12,19 @@ use super::cli_support::{Server, graven, run, stderr, stdout, text};
 
 const EVENT: &str = r#"{"action":"job.fail","target":"slurm://a/job/1","source":"s"}"#;
 
+const POLICY: &str = r#"
+[[grant]]
+identity = "oidc:corp/ci"
+role = "writer"
+[[grant]]
+identity = "oidc:corp/ci"
+role = "reader"
+[[grant]]
+identity = "spiffe://lab.example/ns/ml/*"
+issuer = "mtls"
+role = "writer"
+"#;
+
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -88,8 +101,10 @@ fn secured(dir: &Path) -> (Server, String) {
         "ledger.example/secured",
     ];
     assert!(run(graven().args(init), "").status.success());
+    fs::write(dir.join("policy.toml"), POLICY).unwrap();
     let config = format!(
-        "dir = {ledger:?}\nlisten = \"127.0.0.1:0\"\n\n[tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n\n{lines}",
+        "dir = {ledger:?}\nlisten = \"127.0.0.1:0\"\npolicy = {:?}\n\n[tls]\ncertificate = {:?}\nkey = {:?}\nclient_ca = {:?}\n\n{lines}",
+        dir.join("policy.toml"),
         dir.join("server.pem"),
         dir.join("server.key"),
         dir.join("ca.pem"),
@@ -128,8 +143,10 @@ fn the_submitter_is_who_was_authenticated() {
     let temporary = TempDir::new().unwrap();
     let dir = temporary.path();
     let (server, token) = secured(dir);
-    assert!(append(&server, dir, &["--token", &token]).status.success());
-    let row = show(&server, dir, &token, "0");
+    let appended = append(&server, dir, &["--token", &token]);
+    assert!(appended.status.success(), "{}", stderr(&appended));
+    // Entry 0 says which policy is in force.
+    let row = show(&server, dir, &token, "1");
     assert_eq!(
         (
             &row["submitter"],
@@ -149,7 +166,7 @@ fn the_submitter_is_who_was_authenticated() {
     let with_certificate = ["--tls-cert", text(&pem), "--tls-key", text(&key)];
     let appended = append(&server, dir, &with_certificate);
     assert!(appended.status.success(), "{}", stderr(&appended));
-    let row = show(&server, dir, &token, "1");
+    let row = show(&server, dir, &token, "2");
     assert_eq!(row["submitter"], "spiffe://lab.example/ns/ml/sa/loader");
     assert_eq!(row["authentication"], "client_certificate");
     assert!(row["credential"].as_str().unwrap().starts_with("sha256:"));
@@ -164,6 +181,13 @@ fn nobody_else_gets_in() {
     assert!(!refused.status.success());
     assert!(
         stderr(&refused).contains("a bearer token or a client certificate is needed"),
+        "{}",
+        stderr(&refused)
+    );
+    // Any token can be given, also one that looks like a flag.
+    let refused = append(&server, dir, &["--token", "-x"]);
+    assert!(
+        stderr(&refused).contains("the bearer token is not known here"),
         "{}",
         stderr(&refused)
     );
@@ -201,6 +225,7 @@ fn nobody_else_gets_in() {
     let authority = dir.join("ca.pem");
     let log = [
         "log",
+        "kind = event",
         "-o",
         "jsonl",
         "--tls-ca",
@@ -236,6 +261,31 @@ fn a_server_that_would_be_open_does_not_start() {
         "{}",
         stderr(&clear)
     );
+    fs::write(&config, &token).unwrap();
+    let all = ["serve", "--dir", text(&dir), "--config", text(&config)];
+    let powerless = run(graven().args(all), "");
+    assert_eq!(powerless.status.code(), Some(2));
+    assert!(
+        stderr(&powerless).contains("nobody could do anything"),
+        "{}",
+        stderr(&powerless)
+    );
+    let policy = temporary.path().join("policy.toml");
+    fs::write(
+        &policy,
+        "[[grant]]\nidentity = \"oidc:c/a\"\nrole = \"king\"\n",
+    )
+    .unwrap();
+    let token = format!("policy = {policy:?}\n{token}");
+    fs::write(&config, &token).unwrap();
+    let unknown_role = run(graven().args(all), "");
+    assert_eq!(unknown_role.status.code(), Some(2));
+    assert!(
+        stderr(&unknown_role).contains("unknown variant `king`"),
+        "{}",
+        stderr(&unknown_role)
+    );
+    fs::write(&policy, POLICY).unwrap();
     fs::write(&config, format!("tokens = 1\n{token}")).unwrap();
     let unknown = run(
         graven().args(["serve", "--dir", text(&dir), "--config", text(&config)]),

@@ -148,8 +148,10 @@ fn the_configuration_names_them_too_and_a_flag_only_adds() {
     assert!(run(graven().args(init), "").status.success());
     let token = "0".repeat(64);
     let (missing, absent) = (at("missing"), at("absent"));
+    let policy = at("policy.toml");
+    fs::write(&policy, "").unwrap();
     let lines = format!(
-        "listen = \"127.0.0.1:0\"\ndir = {dir:?}\nknown_checkpoints = [{missing:?}]\n\n\
+        "listen = \"127.0.0.1:0\"\npolicy = {policy:?}\ndir = {dir:?}\nknown_checkpoints = [{missing:?}]\n\n\
         [[token]]\nname = \"a\"\nsubject = \"oidc:c/a\"\nsha256 = \"{token}\"\n"
     );
     fs::write(&config, lines).unwrap();

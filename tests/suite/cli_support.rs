@@ -106,9 +106,14 @@ impl Server {
         stdout(&output)
     }
 
+    /// Its process id.
+    pub(super) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// Ends the server as a service manager would, and gives its exit code.
     pub(super) fn terminate(&mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
+        let id = self.id();
         assert!(Command::new("kill").arg(id).status().unwrap().success());
         self.child.wait().unwrap().code()
     }

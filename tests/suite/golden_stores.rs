@@ -62,7 +62,12 @@ fn serve(dir: &Path, origin: &str) -> Command {
     let token = "[[token]]\nname = \"loader\"\nsubject = \"oidc:corp/loader\"\n";
     // The SHA-256 of "fixture".
     let hash = "sha256 = \"f16d05ec6b29248d2c61adb1e9263f78e4f7bace1b955014a2d17872cfe4064d\"\n";
-    let settings = format!("dir = {dir:?}\nlisten = \"127.0.0.1:0\"\norigin = \"{origin}\"\n");
+    let policy = dir.join("policy.toml");
+    let grant = |role| format!("[[grant]]\nidentity = \"oidc:corp/loader\"\nrole = \"{role}\"\n");
+    fs::write(&policy, grant("writer") + &grant("reader")).unwrap();
+    let settings = format!(
+        "dir = {dir:?}\nlisten = \"127.0.0.1:0\"\norigin = \"{origin}\"\npolicy = {policy:?}\n"
+    );
     fs::write(
         &config,
         format!("{settings}key = {:?}\n{token}{hash}", dir.join("log.key")),
@@ -114,7 +119,8 @@ fn a_ledger_of_version_1_is_opened_verified_and_gone_on_with() {
 
     let (code, said) = verify(&whole);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("\n  1035 entries\n"), "{said}");
+    // The policy is one, the event another.
+    assert!(said.contains("\n  1036 entries\n"), "{said}");
 }
 
 #[test]

@@ -9,6 +9,8 @@
 )]
 
 #[cfg(feature = "server")]
+mod access_support;
+#[cfg(feature = "server")]
 mod cli_as_of;
 #[cfg(feature = "server")]
 mod cli_commands;
@@ -33,6 +35,8 @@ mod cli_linked;
 mod cli_links;
 #[cfg(feature = "server")]
 mod cli_newcomer;
+#[cfg(feature = "server")]
+mod cli_policy;
 #[cfg(feature = "server")]
 mod cli_queries;
 #[cfg(feature = "server")]
@@ -109,6 +113,8 @@ mod query_battery;
 #[cfg(feature = "server")]
 mod query_lies;
 mod scripts_prepare;
+#[cfg(feature = "server")]
+mod service_access;
 #[cfg(feature = "server")]
 mod service_append;
 #[cfg(feature = "server")]

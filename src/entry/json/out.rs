@@ -170,6 +170,7 @@ object!(v1::LedgerAct, |act, object| {
         Some(Act::Erasure(erasure)) => object.always("erasure", &Out(erasure))?,
         Some(Act::KeyRotation(rotation)) => object.always("key_rotation", &Out(rotation))?,
         Some(Act::Adoption(adoption)) => object.always("adoption", &Out(adoption))?,
+        Some(Act::PolicyChange(change)) => object.always("policy_change", &Out(change))?,
         None => {}
     }
 });
@@ -206,6 +207,12 @@ object!(v1::Adoption, |adoption, object| {
     object.always("size", &adoption.size)?;
     object.always("root", &hex::encode(&adoption.root))?;
     object.text("found", &adoption.found)?;
+});
+
+object!(v1::PolicyChange, |change, object| {
+    object.always("digest", &hex::encode(&change.digest))?;
+    object.always("grants", &change.grants)?;
+    object.text("occasion", &change.occasion)?;
 });
 
 /// Labels as one object.

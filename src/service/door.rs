@@ -1,0 +1,144 @@
+//! The door: every call passes it before a handler sees it. It finds out who calls, and whether they may make this call.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::{BoxFuture, Service, http};
+use tonic::server::NamedService;
+
+use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
+use super::identity::{Authentication, Sender};
+use crate::entry::v1;
+
+/// The sender of a call, as far as the ledger knows, and what it may do.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The envelope of everything this call appends.
+    pub(super) envelope: v1::Envelope,
+    /// What it may do.
+    pub(super) access: Arc<Access>,
+    /// Says what it may do later; none where that never changes.
+    policy: Option<watch::Receiver<Arc<Policy>>>,
+}
+
+impl Caller {
+    /// What it may read.
+    pub(super) fn scope(&self) -> Scope {
+        self.access.scope()
+    }
+
+    /// Waits until it may do something else than when it called, and gives what to end its streams with.
+    pub(super) async fn changed(&mut self) -> Status {
+        let submitter = self.envelope.submitter.clone().unwrap_or_default();
+        let Some(policy) = &mut self.policy else {
+            return std::future::pending().await;
+        };
+        let access = &self.access;
+        let other = policy.wait_for(|policy| policy.access(&submitter) != **access);
+        if other.await.is_err() {
+            // Nobody changes the policy any more.
+            return std::future::pending().await;
+        }
+        Status::permission_denied("what the caller may do has changed: call again")
+    }
+}
+
+/// Finds out who calls, and what they may do.
+#[derive(Debug)]
+pub(super) struct Door {
+    authentication: Authentication,
+}
+
+impl Door {
+    pub(super) fn new(authentication: Authentication) -> Arc<Self> {
+        Arc::new(Self { authentication })
+    }
+
+    /// Lets a call in, or says why not. A call that anybody may make has no caller.
+    fn admit<B>(&self, request: &http::Request<B>) -> Result<Option<Caller>, Status> {
+        let path = request.uri().path();
+        let rule = rule(path);
+        if rule == Some(Rule::Anybody) {
+            return Ok(None);
+        }
+        let Sender { envelope } = self
+            .authentication
+            .identify(request.headers(), request.extensions())?;
+        let submitter = envelope.submitter.clone().unwrap_or_default();
+        let (access, policy) = match &self.authentication {
+            Authentication::None => (Access::everything(), None),
+            Authentication::Required { policy, .. } => {
+                let access = policy.borrow().access(&submitter);
+                (access, Some(policy.clone()))
+            }
+        };
+        let Some(Rule::Roles(roles)) = rule else {
+            return Err(Status::unimplemented("there is no such call"));
+        };
+        if !access.may_call(path) {
+            return Err(role_missing(roles, &submitter.subject));
+        }
+        Ok(Some(Caller {
+            envelope,
+            access: Arc::new(access),
+            policy,
+        }))
+    }
+}
+
+/// A service behind the door.
+#[derive(Debug, Clone)]
+pub(super) struct Guarded<S> {
+    inner: S,
+    door: Arc<Door>,
+}
+
+impl<S> Guarded<S> {
+    pub(super) fn new(inner: S, door: &Arc<Door>) -> Self {
+        Self {
+            inner,
+            door: Arc::clone(door),
+        }
+    }
+}
+
+impl<S: NamedService> NamedService for Guarded<S> {
+    const NAME: &'static str = S::NAME;
+}
+
+type Answer = BoxFuture<http::Response<Body>, Infallible>;
+
+impl<S> Service<http::Request<Body>> for Guarded<S>
+where
+    S: Service<
+            http::Request<Body>,
+            Response = http::Response<Body>,
+            Error = Infallible,
+            Future = Answer,
+        >,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Answer {
+        match self.door.admit(&request) {
+            Ok(caller) => {
+                if let Some(caller) = caller {
+                    request.extensions_mut().insert(caller);
+                }
+                self.inner.call(request)
+            }
+            Err(refusal) => Box::pin(ready(Ok(refusal.into_http()))),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The policy of a running server: sealed when it comes into force, changed without a restart, and kept when the file that
+//! should replace it is broken.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::cli_support::{Server, graven, run, stderr, stdout, text};
+
+const READER: &str = "[[grant]]\nidentity = \"oidc:corp/ci\"\nrole = \"reader\"\n";
+const WRITER: &str = "[[grant]]\nidentity = \"oidc:corp/ci\"\nrole = \"writer\"\n";
+const EVENT: &str = r#"{"action":"job.fail","target":"slurm://a/job/1","source":"s"}"#;
+
+struct Running {
+    server: Server,
+    token: String,
+    policy: PathBuf,
+}
+
+impl Running {
+    fn start(dir: &Path) -> Self {
+        let made = run(
+            graven().args(["token", "ci", "--subject", "oidc:corp/ci"]),
+            "",
+        );
+        let ledger = dir.join("ledger");
+        let init = [
+            "init",
+            "--dir",
+            text(&ledger),
+            "--origin",
+            "ledger.example/p",
+        ];
+        assert!(run(graven().args(init), "").status.success());
+        let policy = dir.join("policy.toml");
+        fs::write(&policy, format!("{WRITER}{READER}")).unwrap();
+        let config = format!(
+            "dir = {ledger:?}\nlisten = \"127.0.0.1:0\"\npolicy = {policy:?}\n\n{}",
+            stderr(&made)
+        );
+        fs::write(dir.join("graven.toml"), config).unwrap();
+        Self {
+            server: Self::serve(dir),
+            token: stdout(&made).trim().into(),
+            policy,
+        }
+    }
+
+    fn serve(dir: &Path) -> Server {
+        let mut command = graven();
+        command.args(["serve", "--config", text(&dir.join("graven.toml"))]);
+        Server::start(command, dir.join("ledger"), TempDir::new().unwrap())
+    }
+
+    /// What is said about an append that is refused.
+    fn append(&self) -> Result<(), String> {
+        let appended = self.server.run(&["append", "--token", &self.token], EVENT);
+        if appended.status.success() {
+            return Ok(());
+        }
+        Err(stderr(&appended))
+    }
+
+    /// The acts of the ledger, oldest first, as soon as there are so many.
+    fn acts(&self, count: usize) -> Vec<Value> {
+        let log = ["log", "kind = act", "-o", "jsonl", "--token", &self.token];
+        let began = Instant::now();
+        loop {
+            let acts: Vec<Value> = self
+                .server
+                .prints(&log, "")
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            if acts.len() >= count || began.elapsed() > Duration::from_secs(60) {
+                assert_eq!(acts.len(), count, "{acts:?}");
+                return acts;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+fn digest(text: &str) -> Value {
+    let digest = Sha256::digest(text);
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.into()
+}
+
+#[test]
+fn a_policy_changes_while_the_server_runs_and_the_ledger_says_so() {
+    let temporary = TempDir::new().unwrap();
+    let dir = temporary.path();
+    let mut running = Running::start(dir);
+    running.append().unwrap();
+    let first = &running.acts(1)[0];
+    assert_eq!(first["action"], "ledger.policy");
+    let change = &first["act"]["policy_change"];
+    assert_eq!(change["digest"], digest(&format!("{WRITER}{READER}")));
+    assert_eq!(
+        (&change["grants"], &change["occasion"]),
+        (&2.into(), &"start".into())
+    );
+
+    // A file that is no policy changes nothing, nor does one that is not there.
+    fs::write(&running.policy, "[[grant]]\nidentity = \"oidc:corp/ci\"\n").unwrap();
+    hang_up(&running.server);
+    std::thread::sleep(Duration::from_millis(500));
+    running.append().unwrap();
+    fs::remove_file(&running.policy).unwrap();
+    hang_up(&running.server);
+    std::thread::sleep(Duration::from_millis(500));
+    running.append().unwrap();
+
+    fs::write(&running.policy, READER).unwrap();
+    let acts = running.acts(2);
+    assert_eq!(acts[1]["act"]["policy_change"]["digest"], digest(READER));
+    assert_eq!(acts[1]["act"]["policy_change"]["occasion"], "change");
+    let revoked = running.append().unwrap_err();
+    assert!(revoked.contains("has not the role writer"), "{revoked}");
+
+    // A start with the same policy seals nothing; a start with another one does.
+    assert_eq!(running.server.terminate(), Some(0));
+    running.server = Running::serve(dir);
+    running.acts(2);
+    assert_eq!(running.server.terminate(), Some(0));
+    fs::write(&running.policy, format!("{READER}{WRITER}")).unwrap();
+    running.server = Running::serve(dir);
+    let acts = running.acts(3);
+    assert_eq!(acts[2]["act"]["policy_change"]["occasion"], "start");
+    running.append().unwrap();
+}
+
+fn hang_up(server: &Server) {
+    let killed = Command::new("kill").args(["-HUP", &server.id()]).status();
+    assert!(killed.unwrap().success());
+}
