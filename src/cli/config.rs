@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::render::escape;
 use crate::entry::hex;
-use crate::service::{Authentication, PolicyFile, Tls, Token};
+use crate::service::jwt::{Expected, KeySet};
+use crate::service::{Authentication, Issuer, PolicyFile, TlsFiles, Token, Watched};
 
 /// The file. What it does not know is refused.
 #[derive(Debug, Default, Deserialize)]
@@ -28,14 +29,16 @@ pub(super) struct Config {
     pub(super) known_checkpoints: Vec<PathBuf>,
     /// Who may do what.
     pub(super) policy: Option<PathBuf>,
-    tls: Option<TlsFiles>,
+    tls: Option<TlsLines>,
     #[serde(default, rename = "token")]
     tokens: Vec<TokenLine>,
+    #[serde(default, rename = "jwt")]
+    issuers: Vec<IssuerLine>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TlsFiles {
+struct TlsLines {
     certificate: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
@@ -47,6 +50,27 @@ struct TokenLine {
     name: String,
     subject: String,
     sha256: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IssuerLine {
+    issuer: String,
+    audience: String,
+    keys: PathBuf,
+    namespace: String,
+    #[serde(default = "default_subject")]
+    subject: String,
+}
+
+fn default_subject() -> String {
+    "sub".into()
+}
+
+/// How senders are authenticated, and the files of keys that it takes.
+pub(super) struct Identities {
+    pub(super) authentication: Authentication,
+    pub(super) keys: Vec<Watched<KeySet>>,
 }
 
 impl Config {
@@ -65,22 +89,20 @@ impl Config {
     }
 
     /// The certificates.
-    pub(super) fn tls(&self) -> Result<Option<Tls>, Failure> {
-        let read = |path: &Path| {
-            std::fs::read(path).map_err(|error| Failure::file("reading", path, &error))
-        };
+    pub(super) fn tls(&self) -> Result<Option<TlsFiles>, Failure> {
         let Some(files) = &self.tls else {
             return Ok(None);
         };
-        Ok(Some(Tls {
-            certificate: read(&files.certificate)?,
-            key: read(&files.key)?,
-            client_authorities: files.client_ca.as_deref().map(read).transpose()?,
-        }))
+        let client_ca = files.client_ca.as_deref();
+        Ok(Some(TlsFiles::open(
+            &files.certificate,
+            &files.key,
+            client_ca,
+        )?))
     }
 
     /// How senders are authenticated, and what each may do.
-    pub(super) fn authentication(&self, policy: &PolicyFile) -> Result<Authentication, Failure> {
+    pub(super) fn identities(&self, policy: &PolicyFile) -> Result<Identities, Failure> {
         let tokens = self.tokens.iter().map(|line| {
             let sha256 = hex::decode(&line.sha256)
                 .and_then(|digest| digest.try_into().ok())
@@ -95,12 +117,51 @@ impl Config {
                 sha256,
             })
         });
-        Authentication::required(tokens.collect::<Result<_, Failure>>()?, policy.subscribe())
-            .map_err(|error| Failure::usage(error.to_string()))
+        let tokens = tokens.collect::<Result<_, Failure>>()?;
+        let mut keys = Vec::new();
+        let mut issuers = Vec::new();
+        for line in &self.issuers {
+            let (file, issuer) = line.read()?;
+            keys.push(file);
+            issuers.push(issuer);
+        }
+        let authentication = Authentication::required(tokens, issuers, policy.subscribe())
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Identities {
+            authentication,
+            keys,
+        })
     }
 
     /// Whether anybody can get in.
     pub(super) fn admits_somebody(&self) -> bool {
-        !self.tokens.is_empty() || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+        !self.tokens.is_empty()
+            || !self.issuers.is_empty()
+            || self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some())
+    }
+}
+
+impl IssuerLine {
+    fn read(&self) -> Result<(Watched<KeySet>, Issuer), Failure> {
+        if self.keys.as_os_str().to_string_lossy().contains("://") {
+            return Err(Failure::usage(format!(
+                "jwt: {}: keys are read from a file: let another program fetch the URL, and name \
+                 its file",
+                self.issuer
+            )));
+        }
+        let parse = |contents: &[Vec<u8>]| {
+            let text = contents.first().map_or(&[][..], Vec::as_slice);
+            KeySet::parse(text).map_err(|error| error.to_string())
+        };
+        let file = Watched::open("a file of keys", vec![self.keys.clone()], parse)?;
+        let expected = Expected {
+            issuer: self.issuer.clone(),
+            audience: self.audience.clone(),
+            subject_claim: self.subject.clone(),
+        };
+        let issuer =
+            Issuer::new(expected, &self.namespace, file.subscribe()).map_err(Failure::usage)?;
+        Ok((file, issuer))
     }
 }

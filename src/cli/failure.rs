@@ -12,6 +12,7 @@ use tonic_types::StatusExt;
 
 use super::render::escape;
 use crate::ledger::{LedgerError, Refusal};
+use crate::service::FileError;
 use crate::store::StoreError;
 use crate::verify::{Finding, Verdict};
 
@@ -156,6 +157,15 @@ impl From<Status> for Failure {
                 None => Self::other(message),
             },
             code => Self::other(format!("the server refused: {message} ({code:?})")),
+        }
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        match error {
+            FileError::Read { .. } => Self::other(error.to_string()),
+            FileError::Content { .. } => Self::usage(error.to_string()),
         }
     }
 }

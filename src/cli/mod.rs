@@ -27,6 +27,7 @@ mod init;
 mod inquire;
 mod keygen;
 mod log;
+mod policy;
 mod prove;
 mod queries;
 mod question;
@@ -77,6 +78,8 @@ enum Command {
     Keygen(keygen::Arguments),
     /// Make a bearer token for a writer or reader
     Token(token::Arguments),
+    /// Check a policy, and show who may do what
+    Policy(policy::Arguments),
     /// Make an empty ledger
     Init(init::Arguments),
     /// Run a ledger
@@ -137,6 +140,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::Policy(arguments) => policy::run(&arguments, &global),
         Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Append(arguments) => in_runtime(append::run(&arguments, &global)),

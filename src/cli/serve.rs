@@ -9,18 +9,19 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
-use super::config::Config;
+use super::config::{Config, Identities};
 use super::failure::Failure;
 use super::files::{read_key, read_note};
 use super::init::{home, make};
 use crate::ledger::{
     Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
 };
-use crate::service::{self, Authentication, PolicyFile, PolicyFileError, ServeError, Tls};
+use crate::service::jwt::KeySet;
+use crate::service::{self, Authentication, PolicyFile, ServeError, TlsFiles, Watched};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
 const DEV_LISTEN: &str = "127.0.0.1:0";
@@ -74,7 +75,9 @@ struct Resolved {
     authentication: Authentication,
     /// Who may do what; none where nobody is authenticated.
     policy: Option<PolicyFile>,
-    tls: Option<Tls>,
+    /// Files of keys that sign tokens.
+    keys: Vec<Watched<KeySet>>,
+    tls: Option<TlsFiles>,
     adopt: bool,
     known_checkpoints: Vec<PathBuf>,
 }
@@ -135,6 +138,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         listen,
         authentication: Authentication::None,
         policy: None,
+        keys: Vec::new(),
         tls: None,
         adopt: arguments.adopt,
         known_checkpoints: arguments.known_checkpoint.clone(),
@@ -169,18 +173,23 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         )));
     }
     let policy = policy(&config)?;
-    let key = arguments.log_key.clone().or_else(|| config.key.clone());
+    let Identities {
+        authentication,
+        keys,
+    } = config.identities(&policy)?;
+    let log_key = arguments.log_key.clone().or_else(|| config.key.clone());
     // No flag takes away what the configuration asks for.
     let mut known_checkpoints = config.known_checkpoints.clone();
     known_checkpoints.extend_from_slice(&arguments.known_checkpoint);
     Ok(Resolved {
-        key: key.unwrap_or_else(|| dir.join("log.key")),
+        key: log_key.unwrap_or_else(|| dir.join("log.key")),
         dir,
         anchor: arguments.anchor.clone().or_else(|| config.anchor.clone()),
         origin: config.origin.clone(),
         listen,
-        authentication: config.authentication(&policy)?,
+        authentication,
         policy: Some(policy),
+        keys,
         tls,
         adopt: arguments.adopt,
         known_checkpoints,
@@ -194,10 +203,7 @@ fn policy(config: &Config) -> Result<PolicyFile, Failure> {
              [[grant]] with identity and role (writer, reader, auditor, operator)",
         )
     })?;
-    PolicyFile::open(path).map_err(|error| match error {
-        PolicyFileError::Read { .. } => Failure::other(error.to_string()),
-        PolicyFileError::Policy { .. } => Failure::usage(error.to_string()),
-    })
+    Ok(PolicyFile::open(path)?)
 }
 
 fn address(text: &str) -> Result<SocketAddr, Failure> {
@@ -259,20 +265,24 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
             _ = terminate.recv() => {}
         }
     };
-    let following = match resolved.policy.take() {
-        Some(policy) => Some(follow(policy, &ledger).await?),
-        None => None,
+    let mut following = match resolved.policy.take() {
+        Some(policy) => follow(policy, &ledger).await?,
+        None => Following {
+            tasks: JoinSet::new(),
+            told: watch::channel(()).1,
+        },
     };
     announce(&ledger, &resolved, address);
     let Resolved {
         authentication,
-        tls,
+        keys,
+        tls: tls_files,
         ..
     } = resolved;
+    let tls = tls_files.as_ref().map(TlsFiles::tls);
+    following.add(tls_files, keys);
     let served = service::serve(Arc::clone(&ledger), listener, authentication, tls, shutdown).await;
-    if let Some(following) = following {
-        following.abort();
-    }
+    drop(following);
     // Joins the ledger's threads, which may still be writing.
     let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
     match (served, closed) {
@@ -285,21 +295,37 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
     }
 }
 
+/// The files that are read again when they change, and at once on SIGHUP. No more once this is dropped.
+struct Following {
+    tasks: JoinSet<()>,
+    told: watch::Receiver<()>,
+}
+
 /// Seals the policy if it is another one than at the last start, and looks after its file from then on.
-async fn follow(policy: PolicyFile, ledger: &Arc<Ledger>) -> Result<JoinHandle<()>, Failure> {
+async fn follow(policy: PolicyFile, ledger: &Arc<Ledger>) -> Result<Following, Failure> {
     policy.seal_at_start(ledger).await?;
-    let reload = Arc::new(Notify::new());
     let mut hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::other(format!("waiting for signals: {error}")))?;
-    let following = policy.follow(Arc::clone(ledger), Arc::clone(&reload));
-    Ok(tokio::spawn(async move {
-        let hung_up = async {
-            while hangup.recv().await.is_some() {
-                reload.notify_one();
-            }
-        };
-        tokio::join!(following, hung_up);
-    }))
+    let (tell, told) = watch::channel(());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(policy.follow(Arc::clone(ledger), told.clone()));
+    tasks.spawn(async move {
+        while hangup.recv().await.is_some() {
+            tell.send_replace(());
+        }
+    });
+    Ok(Following { tasks, told })
+}
+
+impl Following {
+    fn add(&mut self, tls: Option<TlsFiles>, keys: Vec<Watched<KeySet>>) {
+        if let Some(tls) = tls {
+            self.tasks.spawn(tls.follow(self.told.clone()));
+        }
+        for keys in keys {
+            self.tasks.spawn(keys.follow(self.told.clone()));
+        }
+    }
 }
 
 /// Tells where the ledger is and what to pin.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tonic::Status;
@@ -12,7 +13,7 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
 
 use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
-use super::identity::{Authentication, Sender};
+use super::identity::{Authentication, Sender, now};
 use crate::entry::v1;
 
 /// The sender of a call, as far as the ledger knows, and what it may do.
@@ -24,6 +25,8 @@ pub(super) struct Caller {
     pub(super) access: Arc<Access>,
     /// Says what it may do later; none where that never changes.
     policy: Option<watch::Receiver<Arc<Policy>>>,
+    /// When its credential ends to be good, in seconds since 1970; none if it says no such time.
+    until: Option<f64>,
 }
 
 impl Caller {
@@ -32,19 +35,42 @@ impl Caller {
         self.access.scope()
     }
 
-    /// Waits until it may do something else than when it called, and gives what to end its streams with.
+    /// Waits until its credential is not good any more, or until it may do something else than when it called, and gives what
+    /// to end its streams with.
     pub(super) async fn changed(&mut self) -> Status {
-        let submitter = self.envelope.submitter.clone().unwrap_or_default();
-        let Some(policy) = &mut self.policy else {
-            return std::future::pending().await;
-        };
-        let access = &self.access;
-        let other = policy.wait_for(|policy| policy.access(&submitter) != **access);
-        if other.await.is_err() {
-            // Nobody changes the policy any more.
-            return std::future::pending().await;
+        let until = self.until;
+        tokio::select! {
+            () = wait_until(until) => {
+                Status::unauthenticated("the bearer token has expired: call again with another one")
+            }
+            () = self.other_access() => {
+                Status::permission_denied("what the caller may do has changed: call again")
+            }
         }
-        Status::permission_denied("what the caller may do has changed: call again")
+    }
+
+    /// Waits until it may do something else.
+    async fn other_access(&mut self) {
+        let submitter = self.envelope.submitter.clone().unwrap_or_default();
+        if let Some(policy) = &mut self.policy {
+            let access = &self.access;
+            let other = policy.wait_for(|policy| policy.access(&submitter) != **access);
+            if other.await.is_ok() {
+                return;
+            }
+        }
+        // Nobody changes the policy any more.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until a time in seconds since 1970, for ever if there is none, or none that comes soon.
+async fn wait_until(time: Option<f64>) {
+    const SOON: Duration = Duration::from_secs(365 * 24 * 3600);
+    let left = time.map(|time| Duration::try_from_secs_f64((time - now()).max(0.0)));
+    match left {
+        Some(Ok(left)) if left <= SOON => tokio::time::sleep(left).await,
+        _ => std::future::pending().await,
     }
 }
 
@@ -66,7 +92,7 @@ impl Door {
         if rule == Some(Rule::Anybody) {
             return Ok(None);
         }
-        let Sender { envelope } = self
+        let Sender { envelope, until } = self
             .authentication
             .identify(request.headers(), request.extensions())?;
         let submitter = envelope.submitter.clone().unwrap_or_default();
@@ -87,6 +113,7 @@ impl Door {
             envelope,
             access: Arc::new(access),
             policy,
+            until,
         }))
     }
 }

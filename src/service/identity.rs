@@ -1,19 +1,19 @@
 //! Who sends: the authenticated submitter, sealed into the envelope, which a client can never set.
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::codegen::http::{Extensions, HeaderMap, header};
-use tonic::transport::server::{TcpConnectInfo, TlsConnectInfo};
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::access::Policy;
+use super::certificate;
+use super::jwt::{self, Claims, Jwt, JwtError, KeySet};
+use super::listen::Peer;
 use crate::entry::{hex, names, v1};
 
 /// A static bearer token, of which only the digest is kept.
@@ -27,6 +27,62 @@ pub struct Token {
     pub sha256: [u8; 32],
 }
 
+/// Somebody whose JSON web tokens are accepted.
+#[derive(Debug, Clone)]
+pub struct Issuer {
+    expected: jwt::Expected,
+    namespace: String,
+    keys: watch::Receiver<Arc<KeySet>>,
+}
+
+impl Issuer {
+    /// Tokens that are as `expected`, signed by one of `keys`, stand for `oidc:<namespace>/<subject>`.
+    ///
+    /// # Errors
+    ///
+    /// Why there can be no such issuer.
+    pub fn new(
+        expected: jwt::Expected,
+        namespace: &str,
+        keys: watch::Receiver<Arc<KeySet>>,
+    ) -> Result<Self, String> {
+        let jwt::Expected {
+            issuer,
+            audience,
+            subject_claim,
+        } = &expected;
+        if !issuer.contains(':') || issuer.len() > 512 || issuer.chars().any(char::is_control) {
+            return Err(format!("jwt: the issuer {issuer:?} is no URL"));
+        }
+        if audience.is_empty() || subject_claim.is_empty() {
+            return Err(format!(
+                "jwt: {issuer}: audience and subject must not be empty"
+            ));
+        }
+        names::check_identity(&format!("oidc:{namespace}/x"))
+            .ok()
+            .filter(|()| !namespace.contains('/'))
+            .ok_or_else(|| format!("jwt: {issuer}: the namespace {namespace:?} is no word"))?;
+        Ok(Self {
+            expected,
+            namespace: namespace.into(),
+            keys,
+        })
+    }
+
+    /// Whose token it is, and what else it says.
+    fn verify(&self, token: &Jwt<'_>, now: f64) -> Result<(String, Claims), JwtError> {
+        let keys = Arc::clone(&self.keys.borrow());
+        let claims = token.verify(&self.expected, &keys, now)?;
+        let subject = format!("oidc:{}/{}", self.namespace, claims.subject);
+        let fits = subject.len() <= 512 && !subject.chars().any(char::is_control);
+        if !fits || names::check_identity(&subject).is_err() {
+            return Err(JwtError::Subject);
+        }
+        Ok((subject, claims))
+    }
+}
+
 /// How senders are authenticated.
 #[derive(Debug, Clone)]
 pub enum Authentication {
@@ -34,8 +90,10 @@ pub enum Authentication {
     None,
     /// By a bearer token, or else by a client certificate that the TLS layer has checked.
     Required {
-        /// The tokens that are accepted.
+        /// The static tokens that are accepted.
         tokens: Vec<Token>,
+        /// Whose JSON web tokens are accepted.
+        issuers: Vec<Issuer>,
         /// Who may do what.
         policy: watch::Receiver<Arc<Policy>>,
     },
@@ -64,12 +122,16 @@ pub enum TokenError {
 pub(super) struct Sender {
     /// The envelope of everything this request appends.
     pub(super) envelope: v1::Envelope,
+    /// When its credential ends to be good, in seconds since 1970; none if it says no such time.
+    pub(super) until: Option<f64>,
 }
 
 impl Authentication {
-    /// Accepts these tokens, and client certificates that the TLS layer has checked, and lets each do what `policy` says.
+    /// Accepts these tokens, those of these issuers, and client certificates that the TLS layer has checked, and lets each do
+    /// what `policy` says.
     pub fn required(
         tokens: Vec<Token>,
+        issuers: Vec<Issuer>,
         policy: watch::Receiver<Arc<Policy>>,
     ) -> Result<Self, TokenError> {
         let mut seen = HashSet::new();
@@ -83,7 +145,11 @@ impl Authentication {
                 problem,
             })?;
         }
-        Ok(Self::Required { tokens, policy })
+        Ok(Self::Required {
+            tokens,
+            issuers,
+            policy,
+        })
     }
 
     /// Who sent a request with these headers, over a connection with these extensions.
@@ -92,64 +158,63 @@ impl Authentication {
         headers: &HeaderMap,
         extensions: &Extensions,
     ) -> Result<Sender, Status> {
-        let peer = peer(extensions)
-            .map(|address| address.to_string())
-            .unwrap_or_default();
-        let sender =
-            |method: v1::Authentication, issuer: &str, subject: String, credential| Sender {
-                envelope: v1::Envelope {
-                    submitter: Some(v1::Submitter {
-                        issuer: issuer.into(),
-                        subject,
-                    }),
-                    authentication: method.into(),
-                    credential,
-                    peer: peer.clone(),
-                    ..Default::default()
-                },
-            };
-        let tokens = match self {
+        let peer = extensions.get::<Peer>().cloned().unwrap_or_default();
+        let sender = |method: v1::Authentication, issuer: &str, subject: String, credential| {
+            let address = peer.address.map(|address| address.to_string());
+            v1::Envelope {
+                submitter: Some(v1::Submitter {
+                    issuer: issuer.into(),
+                    subject,
+                }),
+                authentication: method.into(),
+                credential,
+                peer: address.unwrap_or_default(),
+                ..Default::default()
+            }
+        };
+        let for_ever = |envelope| Sender {
+            envelope,
+            until: None,
+        };
+        let (tokens, issuers) = match self {
             Self::None => {
                 let subject = "dev:anonymous".to_string();
-                return Ok(sender(
-                    v1::Authentication::None,
-                    "dev",
-                    subject,
-                    String::new(),
-                ));
+                let method = v1::Authentication::None;
+                return Ok(for_ever(sender(method, "dev", subject, String::new())));
             }
-            Self::Required { tokens, .. } => tokens,
+            Self::Required {
+                tokens, issuers, ..
+            } => (tokens, issuers),
         };
-        let mut given = headers.get_all(header::AUTHORIZATION).iter();
-        if let Some(header) = given.next() {
-            let token = header
-                .to_str()
-                .ok()
-                .filter(|_| given.next().is_none())
-                .and_then(|header| header.strip_prefix("Bearer "))
-                .and_then(|presented| find(tokens, presented))
-                .ok_or_else(|| Status::unauthenticated("the bearer token is not known here"))?;
-            let (subject, name) = (token.subject.clone(), token.name.clone());
-            return Ok(sender(v1::Authentication::Token, "token", subject, name));
+        if let Some(presented) = bearer(headers)? {
+            if let Some(token) = find(tokens, presented) {
+                let (subject, name) = (token.subject.clone(), token.name.clone());
+                let method = v1::Authentication::Token;
+                return Ok(for_ever(sender(method, "token", subject, name)));
+            }
+            let (issuer, subject, claims) = find_issuer(issuers, presented).map_err(|problem| {
+                Status::unauthenticated(format!("the bearer token {problem}"))
+            })?;
+            let credential = claims.id.unwrap_or_else(|| sha256(presented.as_bytes()));
+            return Ok(Sender {
+                envelope: sender(v1::Authentication::Jwt, issuer, subject, credential),
+                until: Some(claims.until),
+            });
         }
-        let certificates = extensions
-            .get::<TlsConnectInfo<TcpConnectInfo>>()
-            .and_then(TlsConnectInfo::peer_certs)
-            .filter(|certificates| !certificates.is_empty());
-        let Some(certificate) = certificates.as_ref().and_then(|chain| chain.first()) else {
+        let Some(certificate) = &peer.certificate else {
             return Err(Status::unauthenticated(
                 "a bearer token or a client certificate is needed",
             ));
         };
-        let subject = certificate_subject(certificate)
+        let subject = certificate::subject(certificate)
             .ok_or_else(|| Status::unauthenticated("the client certificate names nobody"))?;
-        let credential = format!("sha256:{}", hex::encode(&Sha256::digest(certificate)));
-        Ok(sender(
-            v1::Authentication::ClientCertificate,
+        let method = v1::Authentication::ClientCertificate;
+        Ok(for_ever(sender(
+            method,
             "mtls",
             subject,
-            credential,
-        ))
+            sha256(certificate),
+        )))
     }
 }
 
@@ -159,6 +224,49 @@ pub fn check_token_name(name: &str) -> Result<(), TokenError> {
         return Err(TokenError::Name(name.to_owned()));
     }
     Ok(())
+}
+
+/// The bearer token of a request.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Status> {
+    let mut given = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(header) = given.next() else {
+        return Ok(None);
+    };
+    let token = header.to_str().ok().filter(|_| given.next().is_none());
+    token
+        .and_then(|header| header.strip_prefix("Bearer "))
+        .map(Some)
+        .ok_or_else(|| Status::unauthenticated("`authorization` is not one bearer token"))
+}
+
+/// Who issued a token, whose it is, and what else it says.
+fn find_issuer<'a>(
+    issuers: &'a [Issuer],
+    presented: &str,
+) -> Result<(&'a str, String, Claims), String> {
+    if issuers.is_empty() || !jwt::looks_like_one(presented) {
+        return Err("is not known here".into());
+    }
+    let token = Jwt::parse(presented).map_err(|error| error.to_string())?;
+    let mut problem = JwtError::Issuer;
+    for issuer in issuers {
+        match issuer.verify(&token, now()) {
+            Ok((subject, claims)) => return Ok((&issuer.expected.issuer, subject, claims)),
+            Err(JwtError::Issuer) => {}
+            Err(other) => problem = other,
+        }
+    }
+    Err(problem.to_string())
+}
+
+/// The time, in seconds since 1970.
+pub(super) fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(&Sha256::digest(bytes)))
 }
 
 /// Looks at every token, so that the time taken says nothing about which one matches.
@@ -171,43 +279,4 @@ fn find<'a>(tokens: &'a [Token], presented: &str) -> Option<&'a Token> {
         }
     }
     found
-}
-
-fn peer(extensions: &Extensions) -> Option<SocketAddr> {
-    let tls = extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
-    match tls {
-        Some(tls) => tls.get_ref().remote_addr(),
-        None => extensions.get::<TcpConnectInfo>()?.remote_addr(),
-    }
-}
-
-/// The identity a certificate stands for: its one SPIFFE or other URI, else `x509:` and its common name.
-///
-/// None when it has several URIs, or a name that is too long or contains control characters.
-fn certificate_subject(certificate: &[u8]) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let names = certificate.subject_alternative_name().ok()?;
-    let names = names
-        .map(|names| names.value.general_names.as_slice())
-        .unwrap_or_default();
-    let mut uris = names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    });
-    let subject = match (uris.next(), uris.next()) {
-        (Some(uri), None) if uri.starts_with("spiffe://") => uri.to_string(),
-        (Some(uri), None) => format!("other:{uri}"),
-        (Some(_), Some(_)) => return None,
-        (None, _) => {
-            let name = certificate
-                .subject()
-                .iter_common_name()
-                .next()?
-                .as_str()
-                .ok()?;
-            format!("x509:{name}")
-        }
-    };
-    let fits = subject.len() <= 512 && !subject.chars().any(char::is_control);
-    (fits && names::check_identity(&subject).is_ok()).then_some(subject)
 }

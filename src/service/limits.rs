@@ -8,6 +8,10 @@ use tonic::transport::Server;
 pub(super) const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 /// The largest entry with its salts and proofs fits.
 pub(super) const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
+/// Connections at one time.
+pub(super) const MAX_CONNECTIONS: usize = 1_024;
+/// Connections at one time whose handshake is under way.
+pub(super) const MAX_HANDSHAKES: usize = 256;
 /// A client that has not finished its handshake by then is dropped.
 pub(super) const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
 /// Messages that wait for a slow reader of a stream.

@@ -6,13 +6,16 @@
 
 pub mod access;
 mod append;
+mod certificate;
 pub mod client;
 mod closing;
 mod count;
 mod door;
 pub mod identity;
 mod inquiry;
+pub mod jwt;
 mod limits;
+mod listen;
 mod policy_file;
 mod query;
 mod read;
@@ -20,41 +23,33 @@ mod receipt;
 mod rpc;
 mod segment;
 mod status;
+mod tls;
 mod token;
 mod watch;
+mod watched;
 mod wire;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::transport::Server;
 
 pub use count::response as count_response;
-pub use identity::{Authentication, Token, TokenError, check_token_name};
-pub use policy_file::{PolicyFile, PolicyFileError};
+pub use identity::{Authentication, Issuer, Token, TokenError, check_token_name};
+pub use policy_file::PolicyFile;
 pub use query::response as search_response;
+pub use tls::{Tls, TlsFiles};
+pub use watched::{FileError, Watched};
 pub use wire::DESCRIPTORS;
 
 use crate::ledger::Ledger;
 use closing::Close;
 use door::{Door, Guarded};
+use listen::Incoming;
 use rpc::{Query, Rpc};
 use wire::ledger_service_server::LedgerServiceServer;
 use wire::query_service_server::QueryServiceServer;
-
-/// Certificates in PEM.
-#[derive(Clone)]
-pub struct Tls {
-    /// The server's certificate, followed by its chain.
-    pub certificate: Vec<u8>,
-    /// Its private key.
-    pub key: Vec<u8>,
-    /// The authorities whose client certificates are accepted; none are asked for without.
-    pub client_authorities: Option<Vec<u8>>,
-}
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -92,13 +87,7 @@ pub async fn serve(
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     let door = Door::new(authentication);
 
-    let mut server = Server::builder();
-    if let Some(tls) = tls {
-        server = server.tls_config(tls_config(&tls))?;
-    }
-    let incoming = TcpIncoming::from(listener)
-        .with_nodelay(Some(true))
-        .with_keepalive(Some(Duration::from_secs(60)));
+    let incoming = Incoming::new(listener, tls);
     let stopped = async {
         tokio::select! {
             () = shutdown => None,
@@ -111,7 +100,7 @@ pub async fn serve(
         let _ = end.send(stopped.await);
         close.now();
     };
-    limits::harden(&mut server)
+    limits::harden(&mut Server::builder())
         .add_service(Guarded::new(health_service, &door))
         .add_service(Guarded::new(reflection, &door))
         .add_service(Guarded::new(service, &door))
@@ -121,18 +110,5 @@ pub async fn serve(
     match ended.await {
         Ok(Some(reason)) => Err(ServeError::Stopped(reason)),
         _ => Ok(()),
-    }
-}
-
-fn tls_config(tls: &Tls) -> ServerTlsConfig {
-    let config = ServerTlsConfig::new()
-        .identity(Identity::from_pem(&tls.certificate, &tls.key))
-        .timeout(limits::TLS_HANDSHAKE);
-    match &tls.client_authorities {
-        // Those who have no certificate may still have a token.
-        Some(authorities) => config
-            .client_ca_root(Certificate::from_pem(authorities))
-            .client_auth_optional(true),
-        None => config,
     }
 }

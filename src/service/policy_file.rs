@@ -1,58 +1,34 @@
 //! The policy in force: read from its file, sealed into the ledger, and read again when the file changes.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
-use super::access::{Policy, PolicyError};
+use super::access::Policy;
+use super::watched::{self, FileError, Reload};
 use crate::entry::v1;
 use crate::ledger::{Ledger, LedgerError};
-
-/// How often the file is looked at.
-const INTERVAL: Duration = Duration::from_secs(2);
-/// More than a policy may have.
-const MAX_READ: u64 = 2 * 1024 * 1024;
 
 /// A policy with the file that it comes from.
 pub struct PolicyFile {
     path: PathBuf,
     current: watch::Sender<Arc<Policy>>,
-    /// What was said about the file last, so that it is said once.
-    said: Option<String>,
 }
 
-/// Why a policy cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum PolicyFileError {
-    /// The file cannot be read.
-    #[error("reading {path}: {error}")]
-    Read {
-        /// The file.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// It is not a policy.
-    #[error("{path}: {error}")]
-    Policy {
-        /// The file.
-        path: String,
-        /// What is wrong with it.
-        error: PolicyError,
-    },
+/// A policy whose changes a ledger seals.
+struct Sealed {
+    file: PolicyFile,
+    ledger: Arc<Ledger>,
 }
 
 impl PolicyFile {
     /// Reads the policy in the file `path`.
-    pub fn open(path: &Path) -> Result<Self, PolicyFileError> {
+    pub fn open(path: &Path) -> Result<Self, FileError> {
         let policy = read(path)?;
         Ok(Self {
             path: path.to_owned(),
             current: watch::Sender::new(Arc::new(policy)),
-            said: None,
         })
     }
 
@@ -74,58 +50,46 @@ impl PolicyFile {
         seal(ledger, &policy, "start").await
     }
 
-    /// Reads the file again every few seconds, and when `reload` is notified. Never ends by itself.
+    /// Reads the file again every few seconds, and when it is told to. Never ends by itself.
     ///
     /// A policy is in force once the ledger has sealed it. While the file cannot be used, or the ledger seals nothing, the
     /// old one stays in force.
-    pub async fn follow(mut self, ledger: Arc<Ledger>, reload: Arc<Notify>) {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(INTERVAL) => {}
-                () = reload.notified() => self.said = None,
-            }
-            if let Err(problem) = self.reload(&ledger).await
-                && self.said.as_ref() != Some(&problem)
-            {
-                tracing::error!(%problem, "the policy stays as it was");
-                self.said = Some(problem);
-            }
-        }
+    pub async fn follow(self, ledger: Arc<Ledger>, told: watch::Receiver<()>) {
+        watched::follow(Sealed { file: self, ledger }, told).await;
+    }
+}
+
+impl Reload for Sealed {
+    fn what(&self) -> &'static str {
+        "the policy"
     }
 
-    async fn reload(&mut self, ledger: &Arc<Ledger>) -> Result<(), String> {
-        let path = self.path.clone();
+    async fn reload(&mut self) -> Result<(), String> {
+        let path = self.file.path.clone();
         let read = tokio::task::spawn_blocking(move || read(&path)).await;
         let policy = read
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
-        if policy.sha256() == self.current.borrow().sha256() {
-            self.said = None;
+        if policy.sha256() == self.file.current.borrow().sha256() {
             return Ok(());
         }
-        seal(ledger, &policy, "change")
+        seal(&self.ledger, &policy, "change")
             .await
             .map_err(|error| format!("the ledger did not seal the new one: {error}"))?;
-        self.said = None;
         tracing::warn!(grants = policy.grants().len(), "another policy is in force");
-        self.current.send_replace(Arc::new(policy));
+        self.file.current.send_replace(Arc::new(policy));
         Ok(())
     }
 }
 
-fn read(path: &Path) -> Result<Policy, PolicyFileError> {
-    let shown = || path.display().to_string();
-    let mut text = String::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_READ).read_to_string(&mut text))
-        .map_err(|error| PolicyFileError::Read {
-            path: shown(),
-            error,
-        })?;
-    Policy::parse(&text).map_err(|error| PolicyFileError::Policy {
-        path: shown(),
-        error,
-    })
+fn read(path: &Path) -> Result<Policy, FileError> {
+    let text = watched::read(path)?;
+    let text = String::from_utf8(text).map_err(|error| error.to_string());
+    text.and_then(|text| Policy::parse(&text).map_err(|error| error.to_string()))
+        .map_err(|problem| FileError::Content {
+            path: path.display().to_string(),
+            problem,
+        })
 }
 
 async fn seal(ledger: &Ledger, policy: &Policy, occasion: &str) -> Result<(), LedgerError> {

@@ -56,7 +56,8 @@ impl Governed {
     pub(super) async fn start(names: &[&str], text: &str) -> Self {
         let sender = watch::Sender::new(policy(text));
         let tokens = names.iter().map(|name| token(name)).collect();
-        let authentication = Authentication::required(tokens, sender.subscribe()).unwrap();
+        let authentication =
+            Authentication::required(tokens, Vec::new(), sender.subscribe()).unwrap();
         Self {
             server: TestServer::start_with(authentication, None).await,
             policy: sender,

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use rcgen::{CertificateParams, DnType, Issuer, KeyPair, SanType};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::certificates::{Authority, uri};
 use super::cli_support::{Server, graven, run, stderr, stdout, text};
 
 const EVENT: &str = r#"{"action":"job.fail","target":"slurm://a/job/1","source":"s"}"#;
@@ -25,67 +25,22 @@ issuer = "mtls"
 role = "writer"
 "#;
 
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Test authority");
-        let key = KeyPair::generate().unwrap();
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self {
-            issuer: Issuer::new(params, key),
-            pem,
-        }
-    }
-
-    /// Writes a certificate and its key to `<dir>/<name>.pem` and `<dir>/<name>.key`.
-    fn issue(&self, dir: &Path, name: &str, names: Vec<SanType>) {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.subject_alt_names = names;
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        fs::write(dir.join(format!("{name}.pem")), certificate.pem()).unwrap();
-        fs::write(dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-}
-
-fn uri(uri: &str) -> SanType {
-    SanType::URI(uri.try_into().unwrap())
-}
-
 /// A server with TLS, a token and an authority for client certificates.
 fn secured(dir: &Path) -> (Server, String) {
     let authority = Authority::new();
     fs::write(dir.join("ca.pem"), &authority.pem).unwrap();
-    authority.issue(
-        dir,
-        "server",
-        vec![SanType::DnsName("localhost".try_into().unwrap())],
-    );
-    authority.issue(
-        dir,
-        "loader",
-        vec![uri("spiffe://lab.example/ns/ml/sa/loader")],
-    );
-    authority.issue(
-        dir,
+    authority.server().write(dir, "server");
+    let issue = |authority: &Authority, name: &str, names| {
+        authority.issue(name, names, |_| {}).write(dir, name);
+    };
+    let loader = || vec![uri("spiffe://lab.example/ns/ml/sa/loader")];
+    issue(&authority, "loader", loader());
+    issue(
+        &authority,
         "two",
         vec![uri("spiffe://lab.example/a"), uri("spiffe://lab.example/b")],
     );
-    let stranger = Authority::new();
-    stranger.issue(
-        dir,
-        "stranger",
-        vec![uri("spiffe://lab.example/ns/ml/sa/loader")],
-    );
+    issue(&Authority::new(), "stranger", loader());
     let made = run(
         graven().args(["token", "ci", "--subject", "oidc:corp/ci"]),
         "",

@@ -140,3 +140,37 @@ fn hang_up(server: &Server) {
     let killed = Command::new("kill").args(["-HUP", &server.id()]).status();
     assert!(killed.unwrap().success());
 }
+
+#[test]
+fn a_policy_is_checked_before_it_is_in_force() {
+    let temporary = TempDir::new().unwrap();
+    let file = temporary.path().join("policy.toml");
+    let bound = "[[grant]]\nidentity = \"spiffe://lab/*\"\nissuer = \"mtls\"\nrole = \"writer\"\nactions = [\"job.*\", \"run.end\"]\n";
+    fs::write(&file, format!("{READER}{bound}")).unwrap();
+    let policy = |more: &[&str]| run(graven().args(["policy", text(&file)]).args(more), "");
+    let shown = policy(&[]);
+    assert_eq!(
+        stdout(&shown),
+        "reader    oidc:corp/ci\nwriter    spiffe://lab/* by mtls\n          actions job.* run.end\n"
+    );
+    assert!(stderr(&shown).contains(digest(&format!("{READER}{bound}")).as_str().unwrap()));
+    let shown = policy(&["--for", "spiffe://lab/x", "-o", "jsonl"]);
+    let row: Value = serde_json::from_str(&stdout(&shown)).unwrap();
+    assert_eq!(
+        row,
+        serde_json::json!({"identity": "spiffe://lab/*", "issuer": "mtls", "role": "writer", "actions": ["job.*", "run.end"]})
+    );
+    let shown = policy(&["--for", "oidc:corp/ci", "-o", "csv"]);
+    assert_eq!(
+        stdout(&shown),
+        "identity,issuer,role,sources,actions,targets,actors\r\noidc:corp/ci,,reader,,,,\r\n"
+    );
+    fs::write(
+        &file,
+        "[[grant]]\nidentity = \"alice\"\nrole = \"reader\"\n",
+    )
+    .unwrap();
+    let refused = policy(&[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("grant 1, to alice: is not an identity"));
+}

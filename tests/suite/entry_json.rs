@@ -487,6 +487,14 @@ fn an_act_of_the_ledger_is_an_object() {
         json!({"key_rotation": {"statement": "s\n"}})
     );
     assert_eq!(
+        act(Act::PolicyChange(v1::PolicyChange {
+            digest: root.clone(),
+            grants: 2,
+            occasion: "start".into()
+        })),
+        json!({"policy_change": {"digest": digits, "grants": 2, "occasion": "start"}})
+    );
+    assert_eq!(
         act(Act::Adoption(v1::Adoption {
             size: 9,
             root,

@@ -9,7 +9,11 @@
 )]
 
 #[cfg(feature = "server")]
+mod access_matrix;
+#[cfg(feature = "server")]
 mod access_support;
+#[cfg(feature = "server")]
+mod certificates;
 #[cfg(feature = "server")]
 mod cli_as_of;
 #[cfg(feature = "server")]
@@ -74,6 +78,8 @@ mod inquiry_support;
 #[cfg(feature = "server")]
 mod investigation;
 #[cfg(feature = "server")]
+mod jwt_support;
+#[cfg(feature = "server")]
 mod ledger_child;
 #[cfg(feature = "server")]
 mod ledger_crash;
@@ -122,11 +128,15 @@ mod service_count;
 #[cfg(feature = "server")]
 mod service_inquiry;
 #[cfg(feature = "server")]
+mod service_jwt;
+#[cfg(feature = "server")]
 mod service_query;
 #[cfg(feature = "server")]
 mod service_read;
 #[cfg(feature = "server")]
 mod service_support;
+#[cfg(feature = "server")]
+mod service_tls;
 #[cfg(feature = "server")]
 mod service_watch;
 #[cfg(feature = "server")]

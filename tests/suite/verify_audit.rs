@@ -524,6 +524,11 @@ fn acts_that_make_no_sense_are_found_out() {
         (Kind::Seal, "ledger.seal", erasure(0, &[Tag::Why])),
         (Kind::Act, "ledger.adopt", adoption(2, vec![0; 32])),
         (Kind::Act, "ledger.adopt", adoption(1, Vec::new())),
+        (
+            Kind::Act,
+            "ledger.policy",
+            Act::PolicyChange(v1::PolicyChange::default()),
+        ),
     ] {
         let what = format!("{kind:?} {action} {act:?}");
         let place = sealing(kind, false, act_parts(action, act));

@@ -53,6 +53,11 @@ pub(super) fn matches(pattern: &str, text: &str) -> bool {
 }
 
 impl Patterns {
+    /// As they stand in the policy.
+    pub fn texts(&self) -> &[String] {
+        &self.0
+    }
+
     fn allow(&self, text: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern, text))
     }

@@ -19,7 +19,7 @@ pub use policy::{Grant, Policy, PolicyError};
 pub use rules::{Rule, allowed, rule};
 
 /// What an identity is to a ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Appends events, and sees no more of the ledger than the receipts for them take.

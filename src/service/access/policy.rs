@@ -111,9 +111,14 @@ impl Policy {
 }
 
 impl Grant {
+    /// Whether it is for this identity, if the right one vouches for it.
+    pub fn names(&self, identity: &str) -> bool {
+        matches(&self.identity, identity)
+    }
+
     fn is_for(&self, submitter: &v1::Submitter) -> bool {
         let vouched = |issuer: &String| *issuer == submitter.issuer;
-        matches(&self.identity, &submitter.subject) && self.issuer.as_ref().is_none_or(vouched)
+        self.names(&submitter.subject) && self.issuer.as_ref().is_none_or(vouched)
     }
 }
 

@@ -1,0 +1,170 @@
+//! What is read from files, and read again when they change.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+/// How often files are looked at.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Why files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// A file cannot be read.
+    #[error("reading {path}: {error}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// What is in it cannot be used.
+    #[error("{path}: {problem}")]
+    Content {
+        /// The file, or the first of several.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// Makes something of the contents of files.
+type Parse<T> = fn(&[Vec<u8>]) -> Result<T, String>;
+
+/// Something that is made of files.
+pub struct Watched<T> {
+    /// In words for the log.
+    what: &'static str,
+    paths: Vec<PathBuf>,
+    parse: Parse<T>,
+    current: watch::Sender<Arc<T>>,
+    /// Of the contents that `current` was made of.
+    digest: [u8; 32],
+}
+
+impl<T: Send + Sync + 'static> Watched<T> {
+    /// Reads `paths`, and makes `what` of them.
+    pub fn open(
+        what: &'static str,
+        paths: Vec<PathBuf>,
+        parse: Parse<T>,
+    ) -> Result<Self, FileError> {
+        let (made, digest) = make(&paths, parse, None)?;
+        let current = made.ok_or_else(|| content(&paths, "nothing was read".into()))?;
+        Ok(Self {
+            what,
+            paths,
+            parse,
+            current: watch::Sender::new(Arc::new(current)),
+            digest,
+        })
+    }
+
+    /// What was made of the files last.
+    pub fn subscribe(&self) -> watch::Receiver<Arc<T>> {
+        self.current.subscribe()
+    }
+
+    /// Reads the files again every few seconds, and when it is told to. Never ends by itself. While the files cannot be used,
+    /// what was made of them before stays.
+    pub async fn follow(self, told: watch::Receiver<()>) {
+        follow(self, told).await;
+    }
+}
+
+impl<T: Send + Sync + 'static> Reload for Watched<T> {
+    fn what(&self) -> &'static str {
+        self.what
+    }
+
+    async fn reload(&mut self) -> Result<(), String> {
+        let (paths, parse, digest) = (self.paths.clone(), self.parse, self.digest);
+        let made = tokio::task::spawn_blocking(move || make(&paths, parse, Some(digest))).await;
+        let (made, digest) = made
+            .map_err(|error| error.to_string())?
+            .map_err(|error| error.to_string())?;
+        if let Some(made) = made {
+            self.digest = digest;
+            self.current.send_replace(Arc::new(made));
+            tracing::warn!("{} changed", self.what);
+        }
+        Ok(())
+    }
+}
+
+/// Makes something of files, unless their contents have this digest.
+fn make<T>(
+    paths: &[PathBuf],
+    parse: Parse<T>,
+    known: Option<[u8; 32]>,
+) -> Result<(Option<T>, [u8; 32]), FileError> {
+    let mut contents = Vec::with_capacity(paths.len());
+    let mut hasher = Sha256::new();
+    for path in paths {
+        let bytes = read(path)?;
+        hasher.update((bytes.len() as u64).to_be_bytes());
+        hasher.update(&bytes);
+        contents.push(bytes);
+    }
+    let digest = hasher.finalize().into();
+    if known == Some(digest) {
+        return Ok((None, digest));
+    }
+    let made = parse(&contents).map_err(|problem| content(paths, problem))?;
+    Ok((Some(made), digest))
+}
+
+/// The contents of a file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|error| FileError::Read {
+            path: path.display().to_string(),
+            error,
+        })?;
+    Ok(bytes)
+}
+
+fn content(paths: &[PathBuf], problem: String) -> FileError {
+    let path = paths.first().map(|path| path.display().to_string());
+    FileError::Content {
+        path: path.unwrap_or_default(),
+        problem,
+    }
+}
+
+/// What can be read again.
+pub(super) trait Reload {
+    /// In words for the log.
+    fn what(&self) -> &'static str;
+
+    /// Reads it again, if it changed. When that fails, all stays as it was.
+    fn reload(&mut self) -> impl Future<Output = Result<(), String>> + Send;
+}
+
+/// Reads again every few seconds, and when it is told to. What is wrong is said once.
+pub(super) async fn follow(mut reloaded: impl Reload, mut told: watch::Receiver<()>) {
+    let mut said = None;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            changed = told.changed() => match changed {
+                Ok(()) => said = None,
+                // Nobody tells any more.
+                Err(_) => tokio::time::sleep(INTERVAL).await,
+            },
+        }
+        let failed = reloaded.reload().await.err();
+        if let Some(problem) = failed.as_ref().filter(|_| said != failed) {
+            tracing::error!(%problem, "{} stays as it was", reloaded.what());
+        }
+        said = failed;
+    }
+}

@@ -1,0 +1,144 @@
+//! JSON web tokens: what other software signs is accepted, and nothing else is.
+
+use graven::service::jwt::{Expected, Jwt, JwtError, KeySet, KeysError};
+use serde_json::{Value, json};
+
+use super::jwt_support::{
+    AUDIENCE, ISSUER, claims, faulty, good, header, key, key_set, signed, with,
+};
+
+const NOW: u64 = 1_800_000_000;
+
+fn expected() -> Expected {
+    Expected {
+        issuer: ISSUER.into(),
+        audience: AUDIENCE.into(),
+        subject_claim: "sub".into(),
+    }
+}
+
+fn verify(token: &str, keys: &KeySet, now: u64) -> Result<String, JwtError> {
+    let claims = Jwt::parse(token)?.verify(&expected(), keys, now as f64)?;
+    Ok(claims.subject)
+}
+
+fn vectors() -> Value {
+    serde_json::from_str(include_str!("../vectors/jwt.json")).unwrap()
+}
+
+#[test]
+fn what_other_software_signed_is_accepted_and_no_altered_byte_of_it() {
+    let vectors = vectors();
+    let keys = KeySet::parse(vectors["jwks"].to_string().as_bytes()).unwrap();
+    for (algorithm, token) in vectors["tokens"].as_object().unwrap() {
+        let token = token.as_str().unwrap();
+        let claims = Jwt::parse(token)
+            .unwrap()
+            .verify(&expected(), &keys, NOW as f64)
+            .unwrap();
+        assert_eq!(
+            (claims.subject.as_str(), claims.id.as_deref()),
+            ("alice", Some("t-1")),
+            "{algorithm}"
+        );
+        for at in 0..token.len() {
+            let mut altered = token.to_owned();
+            let other = if &token[at..=at] == "A" { "B" } else { "A" };
+            altered.replace_range(at..=at, other);
+            assert!(
+                verify(&altered, &keys, NOW).is_err(),
+                "{algorithm}: byte {at}"
+            );
+        }
+        assert!(verify(token, &keys, 4_102_444_800 + 29).is_ok());
+        assert_eq!(
+            verify(token, &keys, 4_102_444_800 + 31),
+            Err(JwtError::Expired)
+        );
+        assert!(verify(token, &keys, 1_700_000_000 - 29).is_ok());
+        assert_eq!(
+            verify(token, &keys, 1_700_000_000 - 31),
+            Err(JwtError::NotYetValid)
+        );
+    }
+}
+
+#[test]
+fn every_fault_is_refused() {
+    let keys = KeySet::parse(key_set().as_bytes()).unwrap();
+    assert_eq!(verify(&good("alice", NOW), &keys, NOW), Ok("alice".into()));
+    for (fault, token) in faulty("alice", NOW) {
+        // What the server refuses besides is a subject that is no identity.
+        if !fault.contains("several lines") {
+            assert!(verify(&token, &keys, NOW).is_err(), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn a_good_token_can_look_different() {
+    let keys = KeySet::parse(key_set().as_bytes()).unwrap();
+    let accepted = [
+        (with(header(), "typ", Value::Null), claims("a", NOW)),
+        (with(header(), "typ", json!("at+jwt")), claims("a", NOW)),
+        (
+            with(header(), "typ", json!("application/at+JWT")),
+            claims("a", NOW),
+        ),
+        (
+            header(),
+            with(claims("a", NOW), "aud", json!(["x", AUDIENCE])),
+        ),
+        (header(), with(claims("a", NOW), "nbf", Value::Null)),
+        (
+            header(),
+            with(claims("a", NOW), "exp", json!(NOW as f64 + 0.5)),
+        ),
+        (
+            header(),
+            with(claims("a", NOW), "jti", json!("x".repeat(200))),
+        ),
+    ];
+    for (header, claims) in accepted {
+        let token = signed(&header, &claims, &key(1));
+        assert_eq!(
+            verify(&token, &keys, NOW),
+            Ok("a".into()),
+            "{header} {claims}"
+        );
+    }
+    // A kid is not needed where there is one key.
+    let mut one: Value = serde_json::from_str(&key_set()).unwrap();
+    one["keys"].as_array_mut().unwrap().truncate(1);
+    let keys = KeySet::parse(one.to_string().as_bytes()).unwrap();
+    let token = signed(
+        &with(header(), "kid", Value::Null),
+        &claims("a", NOW),
+        &key(1),
+    );
+    assert_eq!(verify(&token, &keys, NOW), Ok("a".into()));
+}
+
+#[test]
+fn a_key_set_that_cannot_be_meant_is_refused() {
+    let parse = |text: &Value| KeySet::parse(text.to_string().as_bytes());
+    let x = vectors()["jwks"]["keys"][2].clone();
+    assert_eq!(
+        parse(&json!({"keys": [x, x]})),
+        Err(KeysError::KidTwice("ed".into()))
+    );
+    assert_eq!(parse(&json!({"keys": []})), Err(KeysError::Empty));
+    let secret = json!({"kty": "oct", "k": "AAAA", "alg": "HS256"});
+    assert_eq!(parse(&json!({"keys": [secret]})), Err(KeysError::Empty));
+    let to_encrypt = with(x.clone(), "use", json!("enc"));
+    assert_eq!(parse(&json!({"keys": [to_encrypt]})), Err(KeysError::Empty));
+    let short = with(x.clone(), "x", json!("AAAA"));
+    assert_eq!(parse(&json!({"keys": [x, short]})), Err(KeysError::Key(1)));
+    let weak = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"});
+    assert_eq!(parse(&json!({"keys": [weak]})), Err(KeysError::Key(0)));
+    assert!(matches!(KeySet::parse(b"{}"), Err(KeysError::Malformed(_))));
+    assert_eq!(
+        KeySet::parse(&vec![b' '; 1 << 20]),
+        Err(KeysError::TooLarge)
+    );
+}
