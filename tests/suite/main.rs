@@ -36,6 +36,7 @@ mod cli_identity;
 mod cli_known;
 #[cfg(feature = "server")]
 mod cli_linked;
+#[cfg(feature = "server")]
 mod cli_links;
 #[cfg(feature = "server")]
 mod cli_newcomer;
