@@ -14,7 +14,8 @@ use std::{env, fs};
 use prost_types::field_descriptor_proto::Type;
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
+    "graven/v1/admin.proto",
     "graven/v1/event.proto",
     "graven/v1/genesis.proto",
     "graven/v1/ledger.proto",
@@ -22,7 +23,11 @@ const FILES: [&str; 4] = [
 ];
 
 /// The files with services: the server has its own copy of their messages.
-const SERVICES: [&str; 2] = ["graven/v1/ledger.proto", "graven/v1/query.proto"];
+const SERVICES: [&str; 3] = [
+    "graven/v1/admin.proto",
+    "graven/v1/ledger.proto",
+    "graven/v1/query.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");

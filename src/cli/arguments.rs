@@ -52,6 +52,14 @@ pub(super) struct Connection {
     /// The server's address
     #[arg(long, env = "GRAVEN_SERVER", value_name = "http://HOST:PORT")]
     pub(super) server: Option<String>,
+    #[command(flatten)]
+    pub(super) credentials: Credentials,
+}
+
+/// How to get in.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct Credentials {
     /// Bearer token
     #[arg(
         long,
@@ -71,6 +79,34 @@ pub(super) struct Connection {
     /// Key of the client certificate, in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
+}
+
+/// The same, of the listener for operators.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub(super) struct AdminConnection {
+    /// The address for operators, which `graven serve` prints as admin
+    #[arg(long, env = "GRAVEN_ADMIN", value_name = "http://HOST:PORT")]
+    admin: Option<String>,
+    #[command(flatten)]
+    credentials: Credentials,
+}
+
+impl AdminConnection {
+    /// The connection to it.
+    pub(super) fn connection(&self) -> Result<Connection, Failure> {
+        let admin = self.admin.clone().filter(|url| !url.is_empty());
+        let server = admin.ok_or_else(|| {
+            Failure::usage(
+                "which server? give its address for operators with --admin or GRAVEN_ADMIN: \
+                 `graven serve` prints it, and needs --admin-listen to have one",
+            )
+        })?;
+        Ok(Connection {
+            server: Some(server),
+            credentials: self.credentials.clone(),
+        })
+    }
 }
 
 impl Connection {

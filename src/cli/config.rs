@@ -20,6 +20,8 @@ pub(super) struct Config {
     pub(super) anchor: Option<PathBuf>,
     /// Address and port to listen on.
     pub(super) listen: Option<String>,
+    /// Address and port for operators; without it nothing can be erased.
+    pub(super) admin_listen: Option<String>,
     /// The ledger's name, compared with its genesis.
     pub(super) origin: Option<String>,
     /// The signing key's file.

@@ -11,7 +11,7 @@ use tonic::{Request, Status};
 
 use super::arguments::Connection;
 use super::failure::Failure;
-use crate::service::client::{LedgerServiceClient, QueryServiceClient};
+use crate::service::client::{AdminServiceClient, LedgerServiceClient, QueryServiceClient};
 
 /// A client that sends its token along.
 pub(super) type Client = LedgerServiceClient<InterceptedService<Channel, WithToken>>;
@@ -38,6 +38,9 @@ impl Interceptor for WithToken {
 /// A client for questions, likewise.
 pub(super) type QueryClient = QueryServiceClient<InterceptedService<Channel, WithToken>>;
 
+/// A client for orders, likewise.
+pub(super) type AdminClient = AdminServiceClient<InterceptedService<Channel, WithToken>>;
+
 /// Connects to the server that `connection` names.
 pub(super) async fn connect(connection: &Connection) -> Result<Client, Failure> {
     Ok(connect_to_ask(connection).await?.0)
@@ -55,6 +58,14 @@ pub(super) async fn connect_to_ask(
         client.max_decoding_message_size(MAX_ANSWER_BYTES),
         query.max_decoding_message_size(MAX_ANSWER_BYTES),
     ))
+}
+
+/// Connects to what `connection` names for operators.
+pub(super) async fn connect_to_order(connection: &Connection) -> Result<AdminClient, Failure> {
+    let channel = channel(connection).await?;
+    let token = WithToken(token(connection)?);
+    let admin = AdminServiceClient::with_interceptor(channel, token);
+    Ok(admin.max_decoding_message_size(MAX_ANSWER_BYTES))
 }
 
 async fn channel(connection: &Connection) -> Result<Channel, Failure> {
@@ -96,6 +107,7 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 fn token(connection: &Connection) -> Result<Option<MetadataValue<Ascii>>, Failure> {
     let Some(token) = connection
+        .credentials
         .token
         .as_deref()
         .filter(|token| !token.is_empty())
@@ -110,10 +122,13 @@ fn token(connection: &Connection) -> Result<Option<MetadataValue<Ascii>>, Failur
 
 fn tls(connection: &Connection) -> Result<ClientTlsConfig, Failure> {
     let mut config = ClientTlsConfig::new();
-    if let Some(authorities) = &connection.tls_ca {
+    if let Some(authorities) = &connection.credentials.tls_ca {
         config = config.ca_certificate(Certificate::from_pem(read(authorities)?));
     }
-    if let (Some(certificate), Some(key)) = (&connection.tls_cert, &connection.tls_key) {
+    if let (Some(certificate), Some(key)) = (
+        &connection.credentials.tls_cert,
+        &connection.credentials.tls_key,
+    ) {
         config = config.identity(Identity::from_pem(read(certificate)?, read(key)?));
     }
     Ok(config)

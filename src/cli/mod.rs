@@ -15,6 +15,7 @@ mod connect;
 mod count;
 mod coverage;
 mod diff;
+mod erase;
 mod expand;
 mod explain;
 mod export;
@@ -22,6 +23,7 @@ mod failure;
 mod files;
 mod groups;
 mod heard;
+mod hold;
 mod import;
 mod init;
 mod inquire;
@@ -114,6 +116,10 @@ enum Command {
     Verify(verify::Arguments),
     /// Import a history
     Import(import::Arguments),
+    /// Erase why and detail of entries, as a ticket orders
+    Erase(erase::Arguments),
+    /// Forbid to erase entries, as long as a matter needs them
+    Hold(hold::Arguments),
     /// Print the newest signed checkpoint
     Checkpoint(checkpoint::Arguments),
 }
@@ -157,6 +163,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Prove(arguments) => in_runtime(prove::run(&arguments, &global)),
         Command::Export(arguments) => in_runtime(export::run(&arguments, &global)),
         Command::Verify(arguments) => verify::run(&arguments, &global),
+        Command::Erase(arguments) => in_runtime(erase::run(&arguments, &global)),
+        Command::Hold(arguments) => in_runtime(hold::run(&arguments, &global)),
         Command::Import(arguments) => in_runtime(import::run(&arguments, &global)),
         Command::Checkpoint(arguments) => in_runtime(checkpoint::run(&arguments)),
     }

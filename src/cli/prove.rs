@@ -10,9 +10,10 @@ use super::bodies::{self, hashes, malformed, receive};
 use super::connect::{Client, connect};
 use super::failure::Failure;
 use super::files::write_new;
+use crate::entry::json::time;
 use crate::entry::{Tag, v1};
 use crate::note::{Checkpoint, Note, TlogProof};
-use crate::verify::{Evidence, FirstEntry, Verdict};
+use crate::verify::{ErasedBy, ErasedPart, ErasureEntry, Evidence, FirstEntry, Verdict};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -68,7 +69,8 @@ pub(super) fn parts(names: &[String]) -> Result<Vec<Tag>, Failure> {
     names.iter().map(tag).collect()
 }
 
-async fn gather(client: &mut Client, seq: u64) -> Result<Evidence, Failure> {
+/// The evidence of an entry, nothing of which is verified yet. Of an erased part it has the entry that says so.
+pub(super) async fn gather(client: &mut Client, seq: u64) -> Result<Evidence, Failure> {
     let answer = client
         .get_entry(v1::GetEntryRequest { seq })
         .await?
@@ -81,7 +83,19 @@ async fn gather(client: &mut Client, seq: u64) -> Result<Evidence, Failure> {
     let note = Note::parse(&answer.checkpoint).map_err(|error| malformed(&error.to_string()))?;
     let checkpoint =
         Checkpoint::parse(note.text()).map_err(|error| malformed(&error.to_string()))?;
-    let received = receive(&answer.entry.unwrap_or_default())?;
+    let entry = answer.entry.unwrap_or_default();
+    let mut says_so: Vec<u64> = entry
+        .parts
+        .iter()
+        .filter_map(|part| part.erased_by)
+        .collect();
+    says_so.sort_unstable();
+    says_so.dedup();
+    let mut erasures = Vec::new();
+    for seq in says_so {
+        erasures.push(erasure(client, seq, &note, checkpoint.size()).await?);
+    }
+    let received = receive(&entry)?;
     let first_entry = if seq == 0 {
         None
     } else {
@@ -89,19 +103,9 @@ async fn gather(client: &mut Client, seq: u64) -> Result<Evidence, Failure> {
             .first_entry
             .and_then(|first| first.entry)
             .unwrap_or_default();
-        // At the same tree as the entry, which the newest checkpoint may have left behind.
-        let request = v1::GetInclusionProofRequest {
-            seq: 0,
-            tree_size: checkpoint.size(),
-        };
-        let proof = client
-            .get_inclusion_proof(request)
-            .await?
-            .into_inner()
-            .proof;
         Some(FirstEntry {
             header: receive(&first)?.header,
-            proof: proof_of(0, &proof, &note)?,
+            proof: prove_in(client, 0, &note, checkpoint.size()).await?,
         })
     };
     Ok(Evidence {
@@ -110,8 +114,67 @@ async fn gather(client: &mut Client, seq: u64) -> Result<Evidence, Failure> {
         header: received.header,
         body: received.body,
         proof: proof_of(seq, &answer.proof, &note)?,
+        erasures,
         first_entry,
     })
+}
+
+/// The entry that is said to say what was erased.
+async fn erasure(
+    client: &mut Client,
+    seq: u64,
+    note: &Note,
+    size: u64,
+) -> Result<ErasureEntry, Failure> {
+    let answer = client
+        .get_entry(v1::GetEntryRequest { seq })
+        .await?
+        .into_inner();
+    let received = receive(&answer.entry.unwrap_or_default())?;
+    Ok(ErasureEntry {
+        header: received.header,
+        body: received.body,
+        proof: prove_in(client, seq, note, size).await?,
+    })
+}
+
+/// The proof in the same tree as that of the entry, which the newest checkpoint may have left behind.
+async fn prove_in(
+    client: &mut Client,
+    seq: u64,
+    note: &Note,
+    tree_size: u64,
+) -> Result<TlogProof, Failure> {
+    let request = v1::GetInclusionProofRequest { seq, tree_size };
+    let answer = client.get_inclusion_proof(request).await?;
+    proof_of(seq, &answer.into_inner().proof, note)
+}
+
+/// What is known of a part that was erased.
+pub(super) fn erased_text(part: &ErasedPart) -> String {
+    let name = part.tag.name();
+    let Some(by) = &part.by else {
+        return format!("{name} is said to be erased, and no entry shown here says so");
+    };
+    let ErasedBy {
+        seq,
+        recorded_at,
+        ordered_by,
+        ticket,
+        reason,
+    } = by;
+    let who = if ordered_by.is_empty() {
+        "somebody"
+    } else {
+        ordered_by
+    };
+    let on = time::write(*recorded_at).unwrap_or_default();
+    let why = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    };
+    format!("{name} ERASED by {who} on {on}, ticket {ticket}{why} (entry {seq})")
 }
 
 fn proof_of(seq: u64, proof: &[u8], note: &Note) -> Result<TlogProof, Failure> {

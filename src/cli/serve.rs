@@ -21,7 +21,7 @@ use crate::ledger::{
     Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
 };
 use crate::service::jwt::KeySet;
-use crate::service::{self, Authentication, PolicyFile, ServeError, TlsFiles, Watched};
+use crate::service::{self, Authentication, Listeners, PolicyFile, ServeError, TlsFiles, Watched};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
 const DEV_LISTEN: &str = "127.0.0.1:0";
@@ -37,6 +37,10 @@ pub(super) struct Arguments {
     /// Address and port [default: 127.0.0.1:7431; with --dev a free port]
     #[arg(long, env = "GRAVEN_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Address and port for operators, such as 127.0.0.1:7432; without it nothing can be erased
+    /// [default: none; with --dev a free port]
+    #[arg(long, env = "GRAVEN_ADMIN_LISTEN", value_name = "ADDRESS")]
+    admin_listen: Option<String>,
     /// The anchor's file [default: DIR/anchor]
     #[arg(long, env = "GRAVEN_ANCHOR", value_name = "FILE")]
     anchor: Option<PathBuf>,
@@ -72,6 +76,8 @@ struct Resolved {
     key: PathBuf,
     origin: Option<String>,
     listen: SocketAddr,
+    /// For operators.
+    admin_listen: Option<SocketAddr>,
     authentication: Authentication,
     /// Who may do what; none where nobody is authenticated.
     policy: Option<PolicyFile>,
@@ -115,11 +121,18 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         .dir
         .clone()
         .unwrap_or_else(|| std::env::temp_dir().join(format!("graven-dev-{number:08x}")));
-    let listen = address(arguments.listen.as_deref().unwrap_or(DEV_LISTEN))?;
-    if !listen.ip().is_loopback() {
-        return Err(Failure::usage(format!(
-            "--dev authenticates nobody, so it listens on loopback addresses only, not on {listen}"
-        )));
+    let listen = address(
+        "--listen",
+        arguments.listen.as_deref().unwrap_or(DEV_LISTEN),
+    )?;
+    let admin_listen = arguments.admin_listen.as_deref().unwrap_or(DEV_LISTEN);
+    let admin_listen = address("--admin-listen", admin_listen)?;
+    for listen in [listen, admin_listen] {
+        if !listen.ip().is_loopback() {
+            return Err(Failure::usage(format!(
+                "--dev authenticates nobody, so it listens on loopback addresses only, not on {listen}"
+            )));
+        }
     }
     let key = arguments
         .log_key
@@ -136,6 +149,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         key,
         origin: None,
         listen,
+        admin_listen: Some(admin_listen),
         authentication: Authentication::None,
         policy: None,
         keys: Vec::new(),
@@ -158,7 +172,13 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
             Failure::usage("which ledger? give its directory with --dir, or try one with --dev")
         })?;
     let listen = arguments.listen.as_deref().or(config.listen.as_deref());
-    let listen = address(listen.unwrap_or(DEFAULT_LISTEN))?;
+    let listen = address("--listen", listen.unwrap_or(DEFAULT_LISTEN))?;
+    let admin_listen = arguments
+        .admin_listen
+        .as_deref()
+        .or(config.admin_listen.as_deref())
+        .map(|admin| address("--admin-listen", admin))
+        .transpose()?;
     if !config.admits_somebody() {
         return Err(Failure::usage(
             "nobody could get in: the configuration needs a [[token]], or [tls] with client_ca; \
@@ -166,11 +186,13 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         ));
     }
     let tls = config.tls()?;
-    if tls.is_none() && !listen.ip().is_loopback() {
-        return Err(Failure::usage(format!(
-            "tokens would cross the network in the clear: give [tls], or a loopback address \
-             instead of {listen}"
-        )));
+    for listen in std::iter::once(listen).chain(admin_listen) {
+        if tls.is_none() && !listen.ip().is_loopback() {
+            return Err(Failure::usage(format!(
+                "tokens would cross the network in the clear: give [tls], or a loopback address \
+                 instead of {listen}"
+            )));
+        }
     }
     let policy = policy(&config)?;
     let Identities {
@@ -187,6 +209,7 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         anchor: arguments.anchor.clone().or_else(|| config.anchor.clone()),
         origin: config.origin.clone(),
         listen,
+        admin_listen,
         authentication,
         policy: Some(policy),
         keys,
@@ -206,10 +229,10 @@ fn policy(config: &Config) -> Result<PolicyFile, Failure> {
     Ok(PolicyFile::open(path)?)
 }
 
-fn address(text: &str) -> Result<SocketAddr, Failure> {
+fn address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
     text.parse().map_err(|_| {
         Failure::usage(format!(
-            "--listen {text}: expected an address and port, such as 127.0.0.1:7431"
+            "{flag} {text}: expected an address and port, such as 127.0.0.1:7431"
         ))
     })
 }
@@ -252,10 +275,13 @@ fn known_checkpoint(path: &Path) -> Result<KnownCheckpoint, Failure> {
 }
 
 async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, Failure> {
-    let listen = resolved.listen;
-    let cannot = |error| Failure::other(format!("listening on {listen}: {error}"));
-    let listener = TcpListener::bind(listen).await.map_err(cannot)?;
-    let address = listener.local_addr().map_err(cannot)?;
+    let (public, address) = bind(resolved.listen).await?;
+    let (admin, admin_address) = match resolved.admin_listen {
+        Some(listen) => bind(listen)
+            .await
+            .map(|(listener, address)| (Some(listener), Some(address)))?,
+        None => (None, None),
+    };
     let cannot = |error| Failure::other(format!("waiting for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
@@ -272,7 +298,7 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
             told: watch::channel(()).1,
         },
     };
-    announce(&ledger, &resolved, address);
+    announce(&ledger, &resolved, address, admin_address);
     let Resolved {
         authentication,
         keys,
@@ -281,7 +307,15 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
     } = resolved;
     let tls = tls_files.as_ref().map(TlsFiles::tls);
     following.add(tls_files, keys);
-    let served = service::serve(Arc::clone(&ledger), listener, authentication, tls, shutdown).await;
+    let listeners = Listeners { public, admin };
+    let served = service::serve(
+        Arc::clone(&ledger),
+        listeners,
+        authentication,
+        tls,
+        shutdown,
+    )
+    .await;
     drop(following);
     // Joins the ledger's threads, which may still be writing.
     let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
@@ -293,6 +327,13 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
         (Err(error), _) => Err(Failure::other(error.to_string())),
         (_, Err(error)) => Err(Failure::other(format!("closing: {error}"))),
     }
+}
+
+async fn bind(listen: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let cannot = |error| Failure::other(format!("listening on {listen}: {error}"));
+    let listener = TcpListener::bind(listen).await.map_err(cannot)?;
+    let address = listener.local_addr().map_err(cannot)?;
+    Ok((listener, address))
 }
 
 /// The files that are read again when they change, and at once on SIGHUP. No more once this is dropped.
@@ -329,7 +370,7 @@ impl Following {
 }
 
 /// Tells where the ledger is and what to pin.
-fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr) {
+fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr, admin: Option<SocketAddr>) {
     let scheme = if resolved.tls.is_some() {
         "https"
     } else {
@@ -338,6 +379,10 @@ fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr) {
     let genesis = ledger.genesis();
     let (origin, key) = (genesis.origin(), genesis.verifier_key());
     let mut lines = format!("listening on {scheme}://{address}\norigin {origin}\nkey {key}\n");
+    if let Some(admin) = admin {
+        let admin = format!("admin {scheme}://{admin}\n");
+        lines.push_str(&admin);
+    }
     if matches!(resolved.authentication, Authentication::None) {
         let directory = format!("directory {}\n", resolved.dir.display());
         lines.push_str(&directory);

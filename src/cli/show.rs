@@ -7,13 +7,16 @@ use clap::Args;
 use super::answer::{Ask, Asker};
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::bodies::{malformed, receive};
+use super::connect::connect;
 use super::expand::{Linking, ask_links, describe};
 use super::failure::Failure;
+use super::prove::gather;
 use super::render::{RowWriter, escape};
-use crate::entry::json::Row;
+use crate::entry::json::{Erased, Row, time};
 use crate::entry::v1;
 use crate::index::filter::{Expression, Filter};
 use crate::inquiry::{Links, NameKind};
+use crate::verify::Verdict;
 
 #[derive(Debug, Args)]
 #[command(
@@ -52,12 +55,13 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         let message = format!("there is no entry {seq}: the ledger has {size}");
         return Err(Failure::usage(message));
     };
-    let row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
+    let mut row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
     let aliases = if arguments.linking.no_links {
         Vec::new()
     } else {
         aliases(&asker, &row, header.recorded_at, size).await?
     };
+    row.erasures = erasures(arguments, &row).await?;
     let format = arguments.output.output;
     let mut rows = RowWriter::single(format);
     if format == Format::Table {
@@ -75,6 +79,33 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         global.say("under the key that the server itself gave: pin the right one with --key");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was erased of an entry, and by whom, checked against the signed checkpoint.
+async fn erasures(arguments: &Arguments, row: &Row) -> Result<Vec<Erased>, Failure> {
+    if row.erased.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut client = connect(&arguments.connection).await?;
+    let evidence = gather(&mut client, row.seq).await?;
+    let report = evidence.verify(arguments.pinned.key()?.as_ref(), None);
+    if let Verdict::Tampered(finding) = report.verdict {
+        return Err(Failure::tampered(format!(
+            "what the server says of an erasure does not verify: {finding}"
+        )));
+    }
+    let known = report.erased.into_iter().filter_map(|part| {
+        let by = part.by?;
+        Some(Erased {
+            part: part.tag.name(),
+            by: by.ordered_by,
+            at: time::write(by.recorded_at),
+            ticket: by.ticket,
+            reason: by.reason,
+            entry: by.seq,
+        })
+    });
+    Ok(known.collect())
 }
 
 /// Who else those of an entry are, at the time of the entry: a name as it stands there, and another in words that are safe

@@ -1,5 +1,6 @@
 //! Sends batches of events, and holds the server to its receipts.
 
+use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -7,9 +8,11 @@ use tonic_types::StatusExt;
 use super::bodies::malformed;
 use super::connect::Client;
 use super::failure::Failure;
-use crate::entry::{CheckedEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, json, v1};
+use super::prove::gather;
+use crate::entry::body::Content;
+use crate::entry::{CheckedEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Tag, json, v1};
 use crate::note::VerifierKey;
-use crate::verify::{Expected, verify_receipt};
+use crate::verify::{Expected, Verdict, verify_receipt};
 
 /// What became of one event.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +86,9 @@ impl Batch {
         let placed = place(self.events.len(), &answer).map_err(Refused::All)?;
         if let Some(key) = pinned {
             self.hold_to(&answer, key).map_err(Refused::All)?;
+            self.hold_erased_to(client, &answer, key)
+                .await
+                .map_err(Refused::All)?;
         }
         Ok(placed)
     }
@@ -99,6 +105,8 @@ impl Batch {
             let checked = CheckedEvent::check(&json::encode(event))
                 .map_err(|invalid| malformed(&format!("it accepted event {index}: {invalid}")))?;
             match duplicates.next_if(|duplicate| duplicate.index as usize == index) {
+                // Without a receipt it is looked at by itself.
+                Some(duplicate) if duplicate.erased_seq.is_some() => {}
                 Some(duplicate) => {
                     verify(duplicate.receipt.as_ref(), &[&checked], &expected)?;
                 }
@@ -113,6 +121,47 @@ impl Batch {
             &new.iter().collect::<Vec<_>>(),
             &expected,
         )
+    }
+}
+
+impl Batch {
+    /// Holds the server to its word about events that are there without a receipt, since a part was erased: what is left
+    /// has to be what was sent, in the ledger, and something of it gone by the word of a sealed entry.
+    async fn hold_erased_to(
+        &self,
+        client: &mut Client,
+        answer: &v1::AppendBatchResponse,
+        key: &VerifierKey,
+    ) -> Result<(), Failure> {
+        for duplicate in &answer.duplicates {
+            let sent = self.events.get(duplicate.index as usize);
+            let (Some(seq), Some(event)) = (duplicate.erased_seq, sent) else {
+                continue;
+            };
+            let evidence = gather(client, seq).await?;
+            let report = evidence.verify(Some(key), None);
+            if let Verdict::Tampered(finding) = &report.verdict {
+                return Err(Failure::tampered(format!(
+                    "the server's evidence does not verify: {finding}"
+                )));
+            }
+            let checked = CheckedEvent::check(&json::encode(event))
+                .map_err(|invalid| malformed(&format!("it accepted an event: {invalid}")))?;
+            let is_left = |(tag, bytes): &(Tag, Bytes)| match evidence.body.content(*tag) {
+                Some(Content::Disclosed { bytes: sealed, .. }) => sealed == bytes,
+                Some(_) => report
+                    .erased
+                    .iter()
+                    .any(|part| part.tag == *tag && part.by.is_some()),
+                None => false,
+            };
+            if !checked.parts.iter().all(is_left) {
+                return Err(Failure::tampered(format!(
+                    "the server says that the event is entry {seq}, and that entry says something else"
+                )));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -140,7 +189,12 @@ fn place(events: usize, answer: &v1::AppendBatchResponse) -> Result<Vec<Placed>,
     for index in 0..events {
         let there = duplicates.next_if(|duplicate| duplicate.index as usize == index);
         let seq = match there {
-            Some(duplicate) => duplicate.receipt.as_ref().map(|receipt| receipt.first_seq),
+            Some(duplicate) => {
+                let receipt = duplicate.receipt.as_ref();
+                receipt
+                    .map(|receipt| receipt.first_seq)
+                    .or(duplicate.erased_seq)
+            }
             None => next.inspect(|seq| next = seq.checked_add(1)),
         };
         let seq = seq.ok_or_else(|| malformed("a receipt is missing"))?;

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::arguments::{Connection, Global, Pinned};
 use super::failure::Failure;
 use super::init::home;
+use super::prove::erased_text;
 use super::render::escape;
 use super::scratch::ScratchFiles;
 use super::{verify_case, verify_index, verify_server};
@@ -155,6 +156,7 @@ fn evidence(
         ),
         format!("{} checks", report.checks.len()),
     ];
+    facts.extend(report.erased.iter().map(erased_text));
     if !report.not_shown.is_empty() {
         facts.push(format!("not shown: {}", tags(&report.not_shown)));
     }

@@ -15,7 +15,30 @@ pub(crate) fn submission(
     act: v1::ledger_act::Act,
     entropy: &dyn Entropy,
 ) -> Result<Submission, LedgerError> {
-    let identity = format!("graven:{origin}");
+    let envelope = v1::Envelope {
+        submitter: Some(v1::Submitter {
+            issuer: "ledger".into(),
+            subject: identity(origin),
+        }),
+        authentication: v1::Authentication::Ledger.into(),
+        ..Default::default()
+    };
+    ordered(origin, kind, action, act, &envelope, entropy)
+}
+
+fn identity(origin: &str) -> String {
+    format!("graven:{origin}")
+}
+
+/// The same, ordered by whom `envelope` names.
+pub(crate) fn ordered(
+    origin: &str,
+    kind: Kind,
+    action: &str,
+    act: v1::ledger_act::Act,
+    envelope: &v1::Envelope,
+    entropy: &dyn Entropy,
+) -> Result<Submission, LedgerError> {
     let what = v1::What {
         action: action.into(),
         outcome: v1::Outcome::Success.into(),
@@ -23,19 +46,11 @@ pub(crate) fn submission(
         ..Default::default()
     };
     let context = v1::Context {
-        source: identity.clone(),
-        ..Default::default()
-    };
-    let envelope = v1::Envelope {
-        submitter: Some(v1::Submitter {
-            issuer: "ledger".into(),
-            subject: identity,
-        }),
-        authentication: v1::Authentication::Ledger.into(),
+        source: identity(origin),
         ..Default::default()
     };
     let mut seed = [0; 32];
     fill(entropy, &mut seed)?;
     let parts = (what.encode_to_vec(), context.encode_to_vec());
-    Ok(Submission::act(kind, parts, &envelope, Seed(seed)))
+    Ok(Submission::act(kind, parts, envelope, Seed(seed)))
 }

@@ -7,12 +7,15 @@ use bytes::Bytes;
 use prost::Message;
 
 use super::anchor::Anchor;
+use super::audit_acts::Acts;
 use super::audit_index;
 use super::error::{Damage, LedgerError, Refusal};
 use super::head::Head;
 use super::home::Home;
 use super::ids::Ids;
-use super::keys::{GENESIS, HEAD, SEAL, SUBMITTER_PREFIX, id_key, tile_key, tile_value};
+use super::keys::{
+    ERASURE, GENESIS, HEAD, HOLD_PREFIX, SEAL, SUBMITTER_PREFIX, id_key, tile_key, tile_value,
+};
 use super::open::read_genesis;
 use super::pack::{EncodedEntries, Pack};
 use super::parallel::in_parallel;
@@ -147,10 +150,12 @@ fn audit(
         ids_seen: 0,
         erasable_seen: 0,
         seal: None,
+        acts: Acts::default(),
     };
     walk.pass_anchor();
     walk.entries(&mut |done| progress(done, head.size))?;
     walk.check_derived(&head)?;
+    walk.acts.check(&*store)?;
     let doubt = audit_index::check(
         &*store,
         &*home.read_objects()?,
@@ -214,6 +219,8 @@ struct Walk<'a> {
     erasable_seen: u64,
     /// The newest seal so far, with its seq.
     seal: Option<(u64, v1::Seal)>,
+    /// What operators ordered so far.
+    acts: Acts,
 }
 
 /// An entry of a pack, checked as far as it can be by itself.
@@ -275,6 +282,9 @@ impl Walk<'_> {
 
     /// Checks packs on all processors, and folds their entries in order.
     fn take(&mut self, packs: &[WholePack]) -> Result<(), Problem> {
+        for (pack, erasable) in packs {
+            self.acts.note(pack, erasable)?;
+        }
         let (origin, ids) = (self.genesis.origin(), &self.ids);
         let checked = in_parallel(packs, |packs| check_packs(origin, ids, packs));
         let mut ids = Vec::new();
@@ -287,6 +297,7 @@ impl Walk<'_> {
             if let Some(seal) = entry.seal() {
                 self.seal = Some((entry.header().seq, seal.clone()));
             }
+            self.acts.take(&entry);
             ids.extend(id.map(|id| (id, entry.header().seq)));
         }
         self.check_tiles(&tiles)?;
@@ -352,7 +363,8 @@ impl Walk<'_> {
         let tiles = (0..8)
             .map(|level| crate::merkle::Tile::full_tiles(level, head.size))
             .sum();
-        let meta = 2 + self.ids.submitters() as u64 + u64::from(self.seal.is_some());
+        let marks = u64::from(self.seal.is_some()) + self.acts.marks(self.store)?;
+        let meta = 2 + self.ids.submitters() as u64 + marks;
         self.expect_count(Space::Tile, tiles, Check::Tile)?;
         self.expect_count(Space::Id, self.ids_seen, Check::IdempotencyId)?;
         self.expect_count(Space::Detail, self.erasable_seen, Check::Store)?;
@@ -384,8 +396,9 @@ impl Walk<'_> {
             .scan(Space::Meta, KeyRange::all(), Direction::Forward)
         {
             let (key, _) = pair?;
-            let known = [GENESIS, HEAD, SEAL].contains(&&key[..]);
-            if !known && !key.starts_with(SUBMITTER_PREFIX) {
+            let known = [GENESIS, HEAD, SEAL, ERASURE].contains(&&key[..]);
+            let listed = [SUBMITTER_PREFIX, HOLD_PREFIX];
+            if !known && !listed.iter().any(|prefix| key.starts_with(prefix)) {
                 return Err(Finding::of(Check::Store, "known keys", "an unknown one").into());
             }
         }

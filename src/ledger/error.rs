@@ -66,6 +66,54 @@ pub enum LedgerError {
     /// The ledger has stopped. Whether the event was sealed is not known: retry with the same idempotency id.
     #[error("the ledger has stopped: {0}")]
     Stopped(String),
+    /// What was asked for went with a part of the entry that was erased.
+    #[error(
+        "of entry {seq} a part was erased, and the seed of its salts with it: it has no receipt any more"
+    )]
+    Erased {
+        /// The entry.
+        seq: u64,
+    },
+    /// An erasure is sealed, and destroying the bytes failed: the next start or order goes on with it.
+    #[error(
+        "entry {seq} says what is erased, and the bytes are not all gone yet ({error}): the next start of the ledger, or another order, goes on with it"
+    )]
+    Unfinished {
+        /// The entry that orders it.
+        seq: u64,
+        /// What failed.
+        error: Box<LedgerError>,
+    },
+    /// A hold forbids to erase: release it, or leave the entry out. Nothing was erased.
+    #[error("entry {seq} is under the hold {hold:?}: nothing was erased")]
+    Held {
+        /// The first entry that is held.
+        seq: u64,
+        /// The hold's name.
+        hold: String,
+    },
+    /// There is a hold of this name already.
+    #[error("entry {seq} placed a hold named {hold:?}, which is in force")]
+    HoldExists {
+        /// The hold's name.
+        hold: String,
+        /// The entry that placed it.
+        seq: u64,
+    },
+    /// There is no hold of this name.
+    #[error("no hold named {hold:?} is in force")]
+    NoSuchHold {
+        /// The hold's name.
+        hold: String,
+    },
+    /// A field of an order breaks a rule: correct it.
+    #[error("{field} {rule}")]
+    BadOrder {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        rule: String,
+    },
     /// Stored bytes are not what was sealed.
     #[error("{0}")]
     Damaged(Damage),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::error::{Damage, Existing, LedgerError};
-use super::keys::{SUBMITTER_PREFIX, put_id_key, submitter_key};
+use super::keys::{SUBMITTER_PREFIX, after, put_id_key, submitter_key};
 use super::reader::Reader;
 use super::submission::{Prepared, Submission, actor_signature};
 use crate::entry::v1;
@@ -190,7 +190,8 @@ fn look_up(store: &dyn Read, keys: &[Bytes]) -> Result<Vec<Option<u64>>, LedgerE
     Ok(found)
 }
 
-/// Whether the entry `seq` has the content of `prepared`. Parts that were erased cannot speak against it.
+/// Whether the entry `seq` has the content of `prepared`, as far as it is still there: of a part that was erased only that
+/// there was one. Whoever repeats an event learns nothing from that of what was erased.
 fn same_as_stored(reader: &Reader, seq: u64, prepared: &Prepared) -> Result<bool, LedgerError> {
     if seq >= reader.tree().size() {
         let what = "an idempotency id stands for an entry that does not exist";
@@ -198,7 +199,14 @@ fn same_as_stored(reader: &Reader, seq: u64, prepared: &Prepared) -> Result<bool
     }
     let (parts, signed) = reader.sent(seq)?;
     let signature = signed.and_then(|envelope| actor_signature(&envelope));
-    Ok(parts == prepared.parts && signature == prepared.actor_signature())
+    let same_parts = parts.len() == prepared.parts.len()
+        && parts
+            .iter()
+            .zip(&prepared.parts)
+            .all(|((tag, stored), (sent_tag, sent))| {
+                tag == sent_tag && stored.as_ref().is_none_or(|stored| stored == sent)
+            });
+    Ok(same_parts && signature == prepared.actor_signature())
 }
 
 fn read_seq(value: &[u8]) -> Result<u64, LedgerError> {
@@ -215,13 +223,4 @@ fn damaged() -> LedgerError {
     LedgerError::Damaged(Damage::of(
         "a value of the idempotency ids cannot be decoded",
     ))
-}
-
-/// The first key that does not begin with `prefix`, which does not end in 0xff.
-fn after(prefix: &[u8]) -> Vec<u8> {
-    let mut end = prefix.to_vec();
-    if let Some(last) = end.last_mut() {
-        *last = last.saturating_add(1);
-    }
-    end
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::act;
 use super::error::LedgerError;
 use super::feed::Feed;
-use super::keys::segment_key;
+use super::keys::{SEAL, segment_key};
 use super::merges::Merges;
 use super::ports::Entropy;
 use super::published::{Publication, Wake};
@@ -18,6 +18,7 @@ use super::queue::Queue;
 use super::segment_objects::{StoredSegment, build_in_memory};
 use super::segments::Segments;
 use super::stop::Stop;
+use super::submission::Mark;
 use crate::entry::genesis::INDEX_SPANS;
 use crate::entry::{Kind, v1};
 use crate::index::{FAN_IN, LEVELS, SegmentId, SegmentRecord, TermMap};
@@ -193,6 +194,7 @@ impl Indexer {
         let seal = v1::ledger_act::Act::Seal(self.segments.commitment(&records));
         let (origin, entropy) = (&self.origin, &*self.entropy);
         let mut seal = act::submission(origin, Kind::Seal, "ledger.seal", seal, entropy)?;
+        seal.marks.push(Mark::Seq(SEAL.to_vec()));
         for record in &records {
             let key = segment_key(record.id).to_vec();
             seal.beside

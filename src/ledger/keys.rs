@@ -9,6 +9,10 @@ pub(crate) const GENESIS: &[u8] = b"genesis";
 pub(crate) const HEAD: &[u8] = b"head";
 /// Meta space: the seq of the newest seal, u64; none before the first.
 pub(crate) const SEAL: &[u8] = b"seal";
+/// Meta space: the seq of the erasure that is sealed and not carried out yet, u64; none when there is none.
+pub(crate) const ERASURE: &[u8] = b"erasure";
+/// Meta space: `hold/` ‖ name of a hold in force → seq of the entry that placed it, u64.
+pub(crate) const HOLD_PREFIX: &[u8] = b"hold/";
 /// Meta space: `submitter/` ‖ length of the issuer u16 ‖ issuer ‖ subject → number u32.
 pub(crate) const SUBMITTER_PREFIX: &[u8] = b"submitter/";
 
@@ -55,6 +59,20 @@ pub(crate) fn submitter_key(issuer: &str, subject: &str) -> Vec<u8> {
         subject.as_bytes(),
     ]
     .concat()
+}
+
+/// Meta space: the entry that placed a hold.
+pub(crate) fn hold_key(name: &str) -> Vec<u8> {
+    [HOLD_PREFIX, name.as_bytes()].concat()
+}
+
+/// The first key that does not begin with `prefix`, which does not end in 0xff.
+pub(crate) fn after(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    if let Some(last) = end.last_mut() {
+        *last = last.saturating_add(1);
+    }
+    end
 }
 
 /// Id space: submitter u32 ‖ idempotency id → seq u64.

@@ -8,15 +8,19 @@ mod accuse_directory;
 mod act;
 mod anchor;
 mod audit;
+mod audit_acts;
 mod audit_index;
 mod basis;
 mod count;
+mod erase;
 mod error;
 mod feed;
 mod head;
+mod hold;
 mod home;
 mod ids;
 mod indexer;
+mod kept;
 mod keys;
 mod known;
 mod merges;
@@ -51,7 +55,9 @@ use tokio::sync::watch;
 pub use audit::{DirectoryReport, audit_directory};
 pub use basis::PageProof;
 pub use count::{Count, CountPage};
+pub use erase::{Chosen, ErasedPart, Erasure, ErasureOrder};
 pub use error::{Damage, Existing, LedgerError, Refusal};
+pub use hold::PlacedHold;
 pub use home::{Directory, Home};
 pub use known::KnownCheckpoint;
 pub use open::init;
@@ -68,7 +74,7 @@ use crate::entry::genesis::Genesis;
 use crate::entry::{CheckedEvent, Header, Kind, MAX_BATCH_EVENTS, Seed, v1};
 use crate::merkle::{self, Hash};
 use crate::note::SignerKey;
-use crate::store::Direction;
+use crate::store::{Direction, Store};
 use feed::Feed;
 use ids::Ids;
 use indexer::Indexer;
@@ -107,12 +113,15 @@ pub struct Options {
 /// An open ledger.
 pub struct Ledger {
     genesis: Genesis,
+    store: Arc<dyn Store>,
     reader: Reader,
     segments: Arc<Segments>,
     tail: Tail,
     publication: Arc<Publication>,
     entropy: Arc<dyn Entropy>,
     queue: Arc<Queue>,
+    /// Held while an order of an operator is carried out: one at a time.
+    orders: Mutex<()>,
     stop: Arc<Stop>,
     indexing: Mutex<Option<JoinHandle<()>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -149,11 +158,13 @@ impl Ledger {
         let stop = Arc::new(Stop::default());
         let feed = Arc::new(Feed::default());
         let reader = Reader::new(Arc::clone(&store) as _, tree);
+        // Before anything else is asked or sealed.
+        erase::carry_out(&*store, &reader)?;
         let objects = home.objects()?;
         let segments = Arc::new(Segments::open(objects, reader.clone(), &*store)?);
         let sequencer = Sequencer {
             ids: Ids::load(&*store)?,
-            store,
+            store: Arc::clone(&store),
             reader: reader.clone(),
             head: head.clone(),
             tag_key: key.derive(head::TAG_KEY_CONTEXT),
@@ -195,12 +206,14 @@ impl Ledger {
         let indexing = spawn("indexer", &stop, move || indexer.run())?;
         let ledger = Self {
             genesis,
+            store,
             reader,
             segments,
             tail: Tail::default(),
             publication,
             entropy,
             queue,
+            orders: Mutex::new(()),
             stop,
             indexing: Mutex::new(Some(indexing)),
             threads: Mutex::new(threads),

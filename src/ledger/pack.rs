@@ -10,7 +10,16 @@
 //! 43   entries      count × 66                  entry:  kind u8 · flags u8 · body_hash[32] · seed[32]
 //!      length       u32  of the raw parts       parts:  for each entry its length u32, then (tag u8 · length u32 · bytes)*
 //!      parts
+//!
+//! A pack of which something was erased has version 2, and entries that differ in length:
+//!
+//! entry:  kind u8 · flags u8 · body_hash[32] · seed[32]                       flags: 1 signed · 2 something was erased
+//! or      kind u8 · flags u8 · body_hash[32] · count u8 · part × count        part: tag u8 · 0 · salt[32]
+//!                                                                               or tag u8 · 1 · commitment[32] · by u64
 //! ```
+//!
+//! Of an entry of which a part was erased no seed is kept, from which the salt of that part would follow, but the salts of
+//! the other parts; and of the erased one its commitment, with the seq of the entry that says that it was erased.
 //!
 //! Envelope, who, what and context stand in the Entry space, why and detail in the Detail space, so that bodies are read
 //! without them, and erasure rewrites one small value. A header follows from what is kept; the reader checks it against
@@ -22,6 +31,7 @@ use bytes::Bytes;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::error::{Damage, LedgerError};
+use super::kept::{Stored, decode_record};
 use crate::entry::{Digest, Header, Kind, Seed, Tag};
 
 /// The most entries of a pack.
@@ -32,6 +42,8 @@ pub(crate) const TARGET_BYTES: usize = 64 * 1024;
 const MIN_ENTRIES_TO_COMPRESS: usize = 16;
 
 const VERSION: u8 = 1;
+/// Of a pack of which something was erased.
+const ERASED_VERSION: u8 = 2;
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 const ZSTD_LEVEL: i32 = 1;
@@ -233,7 +245,7 @@ pub(crate) struct Pack {
     pub(crate) first_seq: u64,
     pub(crate) recorded_at: u64,
     pub(crate) prev: Digest,
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<Stored>,
     evidence: EncodedEntries,
 }
 
@@ -252,6 +264,9 @@ impl EncodedEntries {
         decode_entry(entry, self.erasable).ok_or_else(|| damaged(self.first_seq))
     }
 }
+
+/// The values of a pack, in the Entry and the Detail space.
+pub(crate) type Values = (Vec<u8>, Option<Vec<u8>>);
 
 impl Pack {
     /// Reads a value of the Entry space.
@@ -316,53 +331,145 @@ pub(crate) fn decode_time(first_seq: u64, value: &[u8]) -> Result<(u64, u64), Le
     let decoded = || {
         let (&[version, count, _], rest) = value.split_first_chunk()?;
         let time = u64::from_be_bytes(*rest.first_chunk()?);
-        let is_known = version == VERSION && (1..=MAX_ENTRIES).contains(&usize::from(count));
+        let is_known = is_version(version) && (1..=MAX_ENTRIES).contains(&usize::from(count));
         is_known.then_some((time, u64::from(count)))
     };
     decoded().ok_or_else(|| damaged(first_seq))
+}
+
+/// The values of a pack after the parts `tags` of its entries `wanted` were erased, as the entry `by` says. None if they
+/// had been before. An entry that is not what was sealed is refused: what is left could not be checked any more.
+pub(crate) fn erase(
+    first_seq: u64,
+    value: &[u8],
+    erasable: Option<&[u8]>,
+    wanted: impl Fn(u64) -> bool,
+    tags: &[Tag],
+    by: u64,
+) -> Result<Option<Values>, LedgerError> {
+    let pack = Pack::decode(first_seq, value)?;
+    let mut opened = open(value).ok_or_else(|| damaged(first_seq))?;
+    let stored = match erasable {
+        Some(value) => decode_erasable(first_seq, pack.records.len(), value)?,
+        None => EncodedEntries::default(),
+    };
+    let all = 0..pack.records.len();
+    let parts: Result<Vec<_>, _> = all.map(|index| stored.parts(index)).collect();
+    let mut parts = parts?;
+    let mut changed = false;
+    let entries = opened.records.iter_mut().zip(&mut parts);
+    for ((record, erasable), (index, seq)) in entries.zip((0..).zip(first_seq..)) {
+        let is_to_go = |(tag, _): &(Tag, Bytes)| tags.contains(tag);
+        if !wanted(seq) || !erasable.iter().any(is_to_go) {
+            continue;
+        }
+        let mut whole = pack.evidence().parts(index)?;
+        whole.extend(erasable.iter().cloned());
+        let body = record
+            .body(whole)
+            .filter(|body| body.hash() == record.body_hash)
+            .ok_or_else(|| {
+                let what = "its parts do not hash to what its header says";
+                LedgerError::Damaged(Damage::at(seq, what))
+            })?;
+        *record = record.erase(&body, tags, by);
+        erasable.retain(|part| !is_to_go(part));
+        changed = true;
+    }
+    let compress = erasable.is_some_and(|value| value.get(1) == Some(&ZSTD));
+    Ok(changed.then(|| (opened.encode(), encode_erasable(&parts, compress))))
+}
+
+/// A value of the Detail space; none without any part.
+fn encode_erasable(entries: &[Vec<(Tag, Bytes)>], compress: bool) -> Option<Vec<u8>> {
+    if entries.iter().all(Vec::is_empty) {
+        return None;
+    }
+    let mut raw = Vec::new();
+    for parts in entries {
+        let parts = parts.iter().map(|(tag, bytes)| (*tag, bytes.as_ref()));
+        append_entry(&mut raw, parts, |_| true);
+    }
+    let mut value = vec![VERSION];
+    append_blob(&mut value, &raw, compress);
+    Some(value)
+}
+
+impl Opened<'_> {
+    /// The value again, after something of its entries was erased.
+    fn encode(&self) -> Vec<u8> {
+        let mut value = vec![ERASED_VERSION];
+        value.push(u8::try_from(self.records.len()).unwrap_or(u8::MAX));
+        value.push(self.encoding);
+        value.extend_from_slice(&self.recorded_at.to_be_bytes());
+        value.extend_from_slice(&self.prev);
+        for record in &self.records {
+            record.encode(&mut value);
+        }
+        value.extend_from_slice(self.blob);
+        value
+    }
 }
 
 fn damaged(first_seq: u64) -> LedgerError {
     LedgerError::Damaged(Damage::at(first_seq, "the pack cannot be decoded"))
 }
 
-fn decode(first_seq: u64, value: &[u8]) -> Option<Pack> {
+/// The fixed beginning of a value of the Entry space, taken apart, and the blob of parts behind it.
+struct Opened<'a> {
+    encoding: u8,
+    recorded_at: u64,
+    prev: Digest,
+    records: Vec<Stored>,
+    blob: &'a [u8],
+}
+
+fn is_version(version: u8) -> bool {
+    [VERSION, ERASED_VERSION].contains(&version)
+}
+
+fn open(value: &[u8]) -> Option<Opened<'_>> {
     let (&[version, count, encoding], rest) = value.split_first_chunk()?;
     let (recorded_at, rest) = rest.split_first_chunk()?;
-    let (prev, rest) = rest.split_first_chunk()?;
+    let (prev, mut rest) = rest.split_first_chunk()?;
     let count = usize::from(count);
-    if version != VERSION || count == 0 || count > MAX_ENTRIES {
+    if !is_version(version) || count == 0 || count > MAX_ENTRIES {
         return None;
     }
-    let (fixed, blob) = rest.split_at_checked(count * 66)?;
-    let records = fixed
-        .chunks_exact(66)
-        .map(decode_record)
-        .collect::<Option<Vec<_>>>()?;
-    Some(Pack {
-        first_seq,
+    let mut records = Vec::with_capacity(count);
+    for _ in 0..count {
+        let record;
+        (record, rest) = decode_record(version == ERASED_VERSION, rest)?;
+        records.push(record);
+    }
+    Some(Opened {
+        encoding,
         recorded_at: u64::from_be_bytes(*recorded_at),
         prev: *prev,
         records,
-        evidence: EncodedEntries {
-            first_seq,
-            erasable: false,
-            entries: split_entries(encoding, blob, count)?,
-        },
+        blob: rest,
     })
 }
 
-fn decode_record(fixed: &[u8]) -> Option<Record> {
-    let (&[kind, flags], rest) = fixed.split_first_chunk()?;
-    let (body_hash, seed) = rest.split_first_chunk()?;
-    if flags > 1 {
-        return None;
-    }
-    Some(Record {
-        kind: Kind::from_number(kind)?,
-        actor_signature: flags == 1,
-        body_hash: *body_hash,
-        seed: Seed(seed.try_into().ok()?),
+fn decode(first_seq: u64, value: &[u8]) -> Option<Pack> {
+    let Opened {
+        encoding,
+        recorded_at,
+        prev,
+        records,
+        blob,
+    } = open(value)?;
+    let evidence = EncodedEntries {
+        first_seq,
+        erasable: false,
+        entries: split_entries(encoding, blob, records.len())?,
+    };
+    Some(Pack {
+        first_seq,
+        recorded_at,
+        prev,
+        records,
+        evidence,
     })
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::error::{Damage, LedgerError};
+use super::kept::{Secret, Stored};
 use super::keys::{key_seq, seq_key};
 use super::pack::{EncodedEntries, Pack, decode_erasable, decode_time};
 use super::tree::Tree;
@@ -21,10 +22,12 @@ pub struct SealedEntry {
     pub header: Header,
     /// Its body.
     pub body: Body,
+    /// The parts that were erased, ascending by tag, each with the seq of the entry that says so.
+    pub erased_by: Vec<(Tag, u64)>,
 }
 
-/// Parts, and the envelope if it holds an actor's signature.
-pub(crate) type Sent = (Vec<(Tag, Bytes)>, Option<Bytes>);
+/// Parts, of those that were erased none, and the envelope if it holds an actor's signature.
+pub(crate) type Sent = (Vec<(Tag, Option<Bytes>)>, Option<Bytes>);
 
 /// Reads the entries of a store.
 #[derive(Clone)]
@@ -60,16 +63,19 @@ impl Reader {
             .parts()
             .iter()
             .filter(|(tag, _)| *tag != Tag::Envelope);
-        let parts = parts.filter_map(|(tag, _)| Some((*tag, entry.body.disclosed(*tag)?.clone())));
+        let parts = parts.map(|(tag, _)| (*tag, entry.body.disclosed(*tag).cloned()));
         Ok((parts.collect(), signed))
     }
 
-    /// The header, the envelope and the seed of the entry `seq`.
+    /// The header, the envelope and the seed of the entry `seq`, of which nothing may have been erased.
     pub(crate) fn receipt_material(&self, seq: u64) -> Result<(Header, Bytes, Seed), LedgerError> {
         let missing = || LedgerError::Damaged(Damage::at(seq, "its envelope is missing"));
         let pack = pack_with(&*self.store, seq)?;
         let index = usize::try_from(seq - pack.first_seq).map_err(|_| missing())?;
-        let seed = pack.records.get(index).ok_or_else(missing)?.seed.clone();
+        let record = pack.records.get(index).ok_or_else(missing)?;
+        let Secret::Seed(seed) = record.secret.clone() else {
+            return Err(LedgerError::Erased { seq });
+        };
         let entry = self
             .entries_of(&pack, |found| found == seq, Direction::Forward)?
             .pop()
@@ -169,6 +175,22 @@ impl Reader {
         wanted: impl Fn(u64) -> bool,
         direction: Direction,
     ) -> Result<Vec<SealedEntry>, LedgerError> {
+        match self.entries_of_pack(pack, &wanted, direction) {
+            // Between its two values something of it may have been erased.
+            Err(LedgerError::Damaged(_)) => {
+                let again = pack_with(&*self.store, pack.first_seq)?;
+                self.entries_of_pack(&again, &wanted, direction)
+            }
+            entries => entries,
+        }
+    }
+
+    fn entries_of_pack(
+        &self,
+        pack: &Pack,
+        wanted: &impl Fn(u64) -> bool,
+        direction: Direction,
+    ) -> Result<Vec<SealedEntry>, LedgerError> {
         let erasable = erasable_parts(&*self.store, pack)?.unwrap_or_default();
         let mut entries = Vec::new();
         // Of those behind the last one wanted no header is hashed.
@@ -193,7 +215,12 @@ impl Reader {
                 let what = "its parts do not hash to what its header says";
                 return Err(LedgerError::Damaged(Damage::at(seq, what)));
             }
-            entries.push(SealedEntry { header, body });
+            let erased_by = pack.records.get(index).map(Stored::erased_by);
+            entries.push(SealedEntry {
+                header,
+                body,
+                erased_by: erased_by.unwrap_or_default(),
+            });
         }
         if direction == Direction::Reverse {
             entries.reverse();
@@ -264,5 +291,7 @@ pub(crate) fn body_of(
         .ok_or_else(|| damaged("it is missing".into()))?;
     let mut parts = pack.evidence().parts(index)?;
     parts.extend(erasable.parts(index)?);
-    Body::disclose(&record.seed, parts).map_err(|invalid| damaged(invalid.to_string()))
+    record
+        .body(parts)
+        .ok_or_else(|| damaged("its parts are not those that are kept of it".into()))
 }

@@ -13,15 +13,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::error::LedgerError;
 use super::head::Head;
 use super::ids::Ids;
-use super::keys::{HEAD, SEAL, seq_key, tile_key, tile_value};
+use super::keys::{HEAD, seq_key, tile_key, tile_value};
 use super::pack::{EncodedParts, Parts, Record};
 use super::ports::Clock;
 use super::reader::Reader;
 use super::signer::Signing;
 use super::stop::Stop;
-use super::submission::{Prepared, PreparedParts, Reply, Submission};
+use super::submission::{Mark, Prepared, PreparedParts, Reply, Submission};
 use crate::entry::header::chain_hash;
-use crate::entry::{Digest, Header, Kind};
+use crate::entry::{Digest, Header};
 use crate::merkle::leaf_hash;
 use crate::store::{Batch, Space, Store};
 
@@ -75,6 +75,7 @@ impl Final {
 struct Accepted {
     entries: Vec<Prepared>,
     parts: PreparedParts,
+    marks: Vec<Mark>,
     duplicates: Vec<(u32, u64)>,
     reply: Reply,
     permit: OwnedSemaphorePermit,
@@ -141,7 +142,7 @@ impl Sequencer {
         };
         let mut batch = Batch::new();
         let accepted = self.accept(waiting, &mut batch)?;
-        let (headers, outcomes, packs) = self.assign(accepted, recorded_at);
+        let (headers, outcomes, packs) = self.assign(accepted, recorded_at, &mut batch);
         if headers.is_empty() {
             // A new submitter's number is remembered, so it has to be stored, even if nothing was sealed for it.
             if !batch.is_empty() {
@@ -160,9 +161,6 @@ impl Sequencer {
         self.head.root = root;
         self.head.recorded_at = recorded_at;
         put_packs(&mut batch, packs, &outcomes, &headers, &self.head);
-        if let Some(seal) = last_seal(&outcomes) {
-            batch.put(Space::Meta, SEAL, seal.to_be_bytes().to_vec());
-        }
         batch.put(Space::Meta, HEAD, self.head.encode(&self.tag_key));
         self.commit(batch)?;
         Ok(self.group(headers, outcomes))
@@ -243,6 +241,7 @@ impl Sequencer {
                 mut entries,
                 mut parts,
                 beside,
+                marks,
                 ..
             } = submission;
             for (space, key, value) in beside {
@@ -261,6 +260,7 @@ impl Sequencer {
             accepted.push(Accepted {
                 entries,
                 parts,
+                marks,
                 duplicates,
                 reply,
                 permit,
@@ -274,6 +274,7 @@ impl Sequencer {
         &mut self,
         accepted: Vec<Accepted>,
         recorded_at: u64,
+        batch: &mut Batch,
     ) -> (Vec<[u8; Header::LEN]>, Vec<Outcome>, Vec<EncodedParts>) {
         let mut headers = Vec::new();
         let mut outcomes = Vec::with_capacity(accepted.len());
@@ -281,6 +282,7 @@ impl Sequencer {
         for Accepted {
             entries,
             parts,
+            marks,
             duplicates,
             reply,
             permit,
@@ -288,6 +290,14 @@ impl Sequencer {
         {
             packs.add(parts);
             let (first_seq, previous) = (self.head.size, self.head.chain);
+            for mark in marks {
+                match mark {
+                    Mark::Seq(key) => {
+                        batch.put(Space::Meta, key, first_seq.to_be_bytes().to_vec());
+                    }
+                    Mark::Remove(key) => batch.delete(Space::Meta, key),
+                }
+            }
             for entry in &entries {
                 let header = Header {
                     kind: entry.record.kind,
@@ -314,16 +324,6 @@ impl Sequencer {
         }
         (headers, outcomes, packs.finish())
     }
-}
-
-/// The seq of the last seal in a group.
-fn last_seal(outcomes: &[Outcome]) -> Option<u64> {
-    let entries = outcomes.iter().flat_map(|outcome| {
-        let seqs = outcome.first_seq..;
-        seqs.zip(&*outcome.entries)
-    });
-    let seals = entries.filter(|(_, entry)| entry.record.kind == Kind::Seal);
-    seals.map(|(seq, _)| seq).last()
 }
 
 /// Adds the packs of a group's entries to `batch`.

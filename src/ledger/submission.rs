@@ -20,8 +20,18 @@ pub struct Submission {
     pub(crate) parts: PreparedParts,
     /// What is stored in the same commit: space, key, value.
     pub(crate) beside: Vec<(Space, Vec<u8>, Vec<u8>)>,
+    /// What else is changed in the Meta space in the same commit.
+    pub(crate) marks: Vec<Mark>,
     /// Roughly what it occupies in memory.
     pub(crate) bytes: usize,
+}
+
+/// A change of the Meta space.
+pub(crate) enum Mark {
+    /// Puts the seq of the submission's first entry under this key.
+    Seq(Vec<u8>),
+    /// Removes this key.
+    Remove(Vec<u8>),
 }
 
 /// The parts of a submission's entries.
@@ -140,6 +150,7 @@ impl Submission {
             entries,
             parts,
             beside: Vec::new(),
+            marks: Vec::new(),
             bytes,
         }
     }

@@ -28,14 +28,11 @@ pub(super) async fn one(
     let appended = submit(ledger, caller, events).await?;
     let receipts = receipt::of(ledger, appended).map_err(status::of)?;
     let duplicate = receipts.new.is_none();
-    let original = receipts
-        .duplicates
-        .into_iter()
-        .next()
-        .and_then(|found| found.receipt);
+    let original = receipts.duplicates.into_iter().next().unwrap_or_default();
     Ok(v1::AppendResponse {
-        receipt: receipts.new.or(original),
+        receipt: receipts.new.or(original.receipt),
         duplicate,
+        erased_seq: original.erased_seq,
     })
 }
 

@@ -3,5 +3,6 @@
 
 include!(concat!(env!("OUT_DIR"), "/client/graven.v1.rs"));
 
+pub use admin_service_client::AdminServiceClient;
 pub use ledger_service_client::LedgerServiceClient;
 pub use query_service_client::QueryServiceClient;

@@ -5,6 +5,7 @@
 //! [`serve`], so that tests bind any port and stop when they like.
 
 pub mod access;
+mod admin;
 mod append;
 mod certificate;
 pub mod client;
@@ -44,12 +45,31 @@ pub use watched::{FileError, Watched};
 pub use wire::DESCRIPTORS;
 
 use crate::ledger::Ledger;
-use closing::Close;
+use admin::Admin;
+use closing::{Close, Closing};
 use door::{Door, Guarded};
 use listen::Incoming;
 use rpc::{Query, Rpc};
+use wire::admin_service_server::AdminServiceServer;
 use wire::ledger_service_server::LedgerServiceServer;
 use wire::query_service_server::QueryServiceServer;
+
+/// Where a server listens.
+pub struct Listeners {
+    /// For those who append and read.
+    pub public: TcpListener,
+    /// For operators, and for reflection; without it there is neither.
+    pub admin: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(public: TcpListener) -> Self {
+        Self {
+            public,
+            admin: None,
+        }
+    }
+}
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]
@@ -68,26 +88,14 @@ pub enum ServeError {
 /// Serves `ledger` until `shutdown` completes or the ledger stops. Requests under way are answered first.
 pub async fn serve(
     ledger: Arc<Ledger>,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     authentication: Authentication,
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<LedgerServiceServer<Rpc>>().await;
-    health.set_serving::<QueryServiceServer<Query>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
-        .build_v1()?;
-    let (close, closing) = Close::new();
-    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(&ledger), closing.clone()))
-        .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
-        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
-    let query = QueryServiceServer::new(Query::new(Arc::clone(&ledger), closing))
-        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    let Listeners { public, admin } = listeners.into();
     let door = Door::new(authentication);
-
-    let incoming = Incoming::new(listener, tls);
+    let (close, closing) = Close::new();
     let stopped = async {
         tokio::select! {
             () = shutdown => None,
@@ -95,20 +103,76 @@ pub async fn serve(
         }
     };
     let (end, ended) = tokio::sync::oneshot::channel();
+    let (stop, mut stopping) = tokio::sync::watch::channel(false);
     let signal = async {
         // The receiver lives as long as the server.
         let _ = end.send(stopped.await);
         close.now();
+        // Likewise.
+        let _ = stop.send(true);
     };
-    limits::harden(&mut Server::builder())
-        .add_service(Guarded::new(health_service, &door))
-        .add_service(Guarded::new(reflection, &door))
-        .add_service(Guarded::new(service, &door))
-        .add_service(Guarded::new(query, &door))
-        .serve_with_incoming_shutdown(incoming, signal)
-        .await?;
+    let serving = serve_public(&ledger, public, &door, closing, tls.clone(), signal);
+    let operating = async {
+        let Some(admin) = admin else {
+            return Ok(());
+        };
+        let signal = async move {
+            // One who cannot tell any more has ended.
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        serve_admin(&ledger, admin, &door, tls, signal).await
+    };
+    tokio::try_join!(serving, operating)?;
     match ended.await {
         Ok(Some(reason)) => Err(ServeError::Stopped(reason)),
         _ => Ok(()),
     }
+}
+
+async fn serve_public(
+    ledger: &Arc<Ledger>,
+    listener: TcpListener,
+    door: &Arc<Door>,
+    closing: Closing,
+    tls: Option<Tls>,
+    signal: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<LedgerServiceServer<Rpc>>().await;
+    health.set_serving::<QueryServiceServer<Query>>().await;
+    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(ledger), closing.clone()))
+        .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
+        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    let query = QueryServiceServer::new(Query::new(Arc::clone(ledger), closing))
+        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    limits::harden(&mut Server::builder())
+        .add_service(Guarded::new(health_service, door))
+        .add_service(Guarded::new(service, door))
+        .add_service(Guarded::new(query, door))
+        .serve_with_incoming_shutdown(Incoming::new(listener, tls), signal)
+        .await?;
+    Ok(())
+}
+
+async fn serve_admin(
+    ledger: &Arc<Ledger>,
+    listener: TcpListener,
+    door: &Arc<Door>,
+    tls: Option<Tls>,
+    signal: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<AdminServiceServer<Admin>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+        .build_v1()?;
+    let admin = AdminServiceServer::new(Admin::new(Arc::clone(ledger)))
+        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    limits::harden(&mut Server::builder())
+        .add_service(Guarded::new(health_service, door))
+        .add_service(Guarded::new(reflection, door))
+        .add_service(Guarded::new(admin, door))
+        .serve_with_incoming_shutdown(Incoming::new(listener, tls), signal)
+        .await?;
+    Ok(())
 }

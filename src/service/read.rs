@@ -56,6 +56,7 @@ fn proved(
     entry: &SealedEntry,
     scope: &Scope,
 ) -> Result<v1::GetEntryResponse, LedgerError> {
+    // Behind the entry, so that it covers also what says that something of it was erased.
     let published = ledger.published();
     let proof = ledger.prove_inclusion(entry.header.seq, published.size())?;
     Ok(v1::GetEntryResponse {
@@ -232,6 +233,11 @@ pub(super) fn message(entry: &SealedEntry) -> v1::Entry {
             Content::Withheld(commitment) => v1::part::Content::Withheld(commitment.to_vec()),
             Content::Erased(commitment) => v1::part::Content::Erased(commitment.to_vec()),
         }),
+        erased_by: entry
+            .erased_by
+            .iter()
+            .find(|(erased, _)| *erased == tag)
+            .map(|(_, by)| *by),
     };
     v1::Entry {
         header: entry.header.encode().to_vec(),

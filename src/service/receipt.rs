@@ -15,10 +15,14 @@ pub(super) struct Receipts {
 pub(super) fn of(ledger: &Ledger, appended: Appended) -> Result<Receipts, LedgerError> {
     let size = appended.published.size();
     let duplicates = appended.duplicates.iter().map(|(index, seq)| {
-        let receipt = Some(of_entry(ledger, *seq, &appended)?);
+        let (receipt, erased_seq) = match of_entry(ledger, *seq, &appended) {
+            Err(LedgerError::Erased { seq }) => (None, Some(seq)),
+            receipt => (Some(receipt?), None),
+        };
         Ok(v1::Duplicate {
             index: *index,
             receipt,
+            erased_seq,
         })
     });
     let duplicates = duplicates.collect::<Result<_, LedgerError>>()?;

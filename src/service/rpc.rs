@@ -94,7 +94,7 @@ impl QueryService for Query {
 }
 
 /// What the door found out. A request that did not pass it gets no further.
-fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     request
         .extensions()
         .get()

@@ -52,6 +52,29 @@ pub(super) fn of(error: LedgerError) -> Status {
             tracing::error!(%error, "the store failed");
             Status::data_loss("the store could not be read; the log of the server says more")
         }
+        LedgerError::BadOrder { field, ref rule } => bad_request(field, rule),
+        LedgerError::Erased { seq } => {
+            let facts = HashMap::from([("seq".to_string(), seq.to_string())]);
+            let details = ErrorDetails::with_error_info("ENTRY_ERASED", DOMAIN, facts);
+            Status::with_error_details(Code::FailedPrecondition, message, details)
+        }
+        LedgerError::Held { seq, hold } => {
+            let facts = HashMap::from([
+                ("seq".to_string(), seq.to_string()),
+                ("hold".to_string(), hold),
+            ]);
+            let details = ErrorDetails::with_error_info("UNDER_HOLD", DOMAIN, facts);
+            Status::with_error_details(Code::FailedPrecondition, message, details)
+        }
+        LedgerError::HoldExists { .. } => Status::already_exists(message),
+        LedgerError::NoSuchHold { .. } => Status::not_found(message),
+        LedgerError::Unfinished { seq, error } => {
+            tracing::error!(%error, seq, "an erasure was not carried out");
+            Status::internal(format!(
+                "entry {seq} says what is erased, and the bytes are not all gone yet: the next start of the ledger, \
+                 or another order, goes on with it"
+            ))
+        }
         LedgerError::Refused(refusal) => Status::failed_precondition(refusal.to_string()),
     }
 }

@@ -103,6 +103,14 @@ pub trait Store: Read + 'static {
     /// files, so that none of it depends on a page cache or on the write-ahead log.
     fn flush(&self) -> Result<(), StoreError>;
 
+    /// Makes sure that no file of the store holds a value any more that stood in one of these places and was overwritten or
+    /// removed before the call. The ranges are best small: each is written anew.
+    ///
+    /// # Errors
+    ///
+    /// Old values may be left. Calling it again is never wrong.
+    fn purge(&self, places: &[(Space, KeyRange)]) -> Result<(), StoreError>;
+
     /// The store as it is now, whatever is committed later.
     fn snapshot(&self) -> Box<dyn Read + '_>;
 

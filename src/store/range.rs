@@ -47,6 +47,31 @@ impl KeyRange {
             .is_some_and(|upper| *upper <= self.lower)
     }
 
+    /// Whether `key` is within the range.
+    pub fn contains(&self, key: &[u8]) -> bool {
+        self.meets(key, key)
+    }
+
+    /// Whether the range has keys in common with those from `first` to `last`, which is one of them.
+    pub(crate) fn meets(&self, first: &[u8], last: &[u8]) -> bool {
+        let begins = self.upper.as_deref().is_none_or(|upper| first < upper);
+        begins && self.lower.as_slice() <= last
+    }
+
+    /// This range and all that follows up to the end of `other`, which begins no earlier.
+    pub(crate) fn through(&self, other: &Self) -> Self {
+        let ends = self.upper.as_ref().zip(other.upper.as_ref());
+        Self {
+            lower: self.lower.clone(),
+            upper: ends.map(|(a, b)| a.max(b).clone()),
+        }
+    }
+
+    /// The least key that can be within the range.
+    pub(crate) fn lower(&self) -> &[u8] {
+        &self.lower
+    }
+
     pub(crate) fn into_bounds(self) -> (Vec<u8>, Option<Vec<u8>>) {
         (self.lower, self.upper)
     }

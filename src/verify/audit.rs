@@ -1,14 +1,15 @@
 //! The audit of a whole ledger, by someone who is handed its entries in order from anywhere.
 
-use std::collections::BTreeSet;
+use std::ops::Range;
 
-use super::entry::{CheckedEntry, check_entry, erased_tags, hash_text};
+use super::entry::{CheckedEntry, check_entry, erased_by, hash_text};
 use super::trust::{expect_root, open_checkpoint, parse_note};
 use super::verdict::{Check, Finding, Reason, Verdict};
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::v1::ledger_act::Act;
 use crate::entry::{Digest, Tag};
+use crate::index::Ranges;
 use crate::merkle::{Frontier, Hash};
 use crate::note::{Checkpoint, Note, Rotation, VerifierKey};
 
@@ -31,8 +32,8 @@ pub struct Audit {
     recorded_at: u64,
     /// Parts that were not shown.
     missing: Vec<(u64, Tag)>,
-    /// Parts that entries say were erased.
-    announced: BTreeSet<(u64, Tag)>,
+    /// Parts that entries say were erased, in the order of these entries.
+    announced: Vec<(Range<u64>, Tag)>,
     finding: Option<Finding>,
 }
 
@@ -82,7 +83,7 @@ impl Audit {
             chain: genesis.hash(),
             recorded_at: 0,
             missing: Vec::new(),
-            announced: BTreeSet::new(),
+            announced: Vec::new(),
             finding: None,
         };
         audit.pass_minimum();
@@ -169,9 +170,12 @@ impl Audit {
 
     fn take_act(&mut self, entry: &CheckedEntry) -> Result<(), Finding> {
         match entry.act.as_deref() {
-            Some(Act::Erasure(erasure)) => {
-                let tags = erased_tags(erasure).into_iter();
-                self.announced.extend(tags.map(|tag| (erasure.seq, tag)));
+            Some(act @ (Act::Erasure(_) | Act::RangeErasure(_))) => {
+                let (seqs, tags) = erased_by(act).unwrap_or_default();
+                for tag in tags {
+                    let runs = seqs.runs().iter().cloned();
+                    self.announced.extend(runs.map(|run| (run, tag)));
+                }
                 Ok(())
             }
             Some(Act::KeyRotation(rotation)) => {
@@ -208,6 +212,13 @@ impl Audit {
         Ok(rotation.to().clone())
     }
 
+    /// The entries of which a part was erased, as entries say.
+    pub(crate) fn announced_of(&self, tag: Tag) -> Ranges {
+        let announced = self.announced.iter();
+        let of_tag = announced.filter(|(_, announced)| *announced == tag);
+        of_tag.map(|(run, _)| run.clone()).collect()
+    }
+
     /// Every key that the ledger has or had.
     fn keys(&self) -> impl Iterator<Item = &VerifierKey> {
         std::iter::once(&self.key).chain(&self.former_keys)
@@ -223,10 +234,14 @@ impl Audit {
 
     /// Holds all entries against a signed checkpoint of exactly as many.
     pub fn finish(self, checkpoint: &str) -> AuditReport {
+        let announced = Tag::ALL.map(|tag| (tag, self.announced_of(tag)));
         let (erased, withheld) = self
             .missing
             .iter()
-            .partition::<Vec<_>, _>(|part| self.announced.contains(part));
+            .partition::<Vec<_>, _>(|(seq, missing)| {
+                let of_tag = announced.iter().filter(|(tag, _)| tag == missing);
+                of_tag.into_iter().any(|(_, seqs)| seqs.contains(*seq))
+            });
         let opened =
             parse_note(checkpoint).and_then(|note| open_checkpoint(&note, &self.origin, &self.key));
         let verdict = match self.conclude(opened.as_ref(), &withheld) {

@@ -8,6 +8,7 @@ use crate::entry::event::{REQUIRED_PARTS, check_client_part};
 use crate::entry::parts::body_hash;
 use crate::entry::v1::ledger_act::Act;
 use crate::entry::{Digest, Header, Kind, Tag, names, signature, v1};
+use crate::index::Ranges;
 use crate::merkle::Hash;
 
 /// An entry that is right in itself; whether it is at its place, only its neighbours and the tree say.
@@ -33,6 +34,11 @@ impl CheckedEntry {
         self.leaf_hash
     }
 
+    /// What the ledger says it did, in entries of kind 2 and 3 that show it.
+    pub fn act(&self) -> Option<&Act> {
+        self.act.as_deref()
+    }
+
     /// What it commits to about the search index, if it is a seal and shows it.
     pub fn seal(&self) -> Option<&v1::Seal> {
         match self.act.as_deref() {
@@ -56,7 +62,7 @@ pub fn check_entry(
     let commitments = check_body_hash(&header, body)?;
     check_parts(&header, body)?;
     if let Some(envelope) = shown_envelope(body) {
-        check_envelope(&header, &envelope)?;
+        check_envelope(&header, is_ordered(body), &envelope)?;
         check_actor_signature(origin, &header, &envelope, &commitments)?;
     }
     let act = check_act(&header, body)?;
@@ -132,8 +138,22 @@ pub(super) fn check_parts(header: &Header, body: &Body) -> Result<(), Finding> {
     Ok(())
 }
 
-/// Checks that the envelope is one for an entry of this kind.
-pub(super) fn check_envelope(header: &Header, envelope: &v1::Envelope) -> Result<(), Finding> {
+/// Whether the act of an entry is one that somebody ordered, whom its envelope names. None where the part is not shown.
+pub(super) fn is_ordered(body: &Body) -> Option<bool> {
+    let what: v1::What = decode_part(body, Tag::What)?;
+    let act = what.act.and_then(|act| act.act);
+    Some(matches!(
+        act,
+        Some(Act::RangeErasure(_) | Act::Hold(_) | Act::Release(_))
+    ))
+}
+
+/// Checks that the envelope is one for an entry of this kind, whose act somebody `ordered`, as far as that is shown.
+pub(super) fn check_envelope(
+    header: &Header,
+    ordered: Option<bool>,
+    envelope: &v1::Envelope,
+) -> Result<(), Finding> {
     let wrong = |expected: &str, found: &str| {
         Err(Finding::at(header.seq, Check::Envelope, expected, found))
     };
@@ -156,14 +176,20 @@ pub(super) fn check_envelope(header: &Header, envelope: &v1::Envelope) -> Result
     }
     match (header.kind, by_ledger) {
         (Kind::Event, true) => wrong("a client's event", "the envelope of an act of the ledger"),
-        (Kind::Act | Kind::Seal, false) => wrong("an act of the ledger", "a client's envelope"),
+        (Kind::Act, false) if ordered == Some(false) => {
+            wrong("an act of the ledger", "a client's envelope")
+        }
+        (Kind::Act, true) if ordered == Some(true) => {
+            wrong("whoever ordered the act", "the ledger itself")
+        }
+        (Kind::Seal, false) => wrong("an act of the ledger", "a client's envelope"),
         _ if header.actor_signature && envelope.actor_signature.is_none() => {
             wrong("an actor's signature, as flags bit 0 says", "none")
         }
         _ if !header.actor_signature && envelope.actor_signature.is_some() => {
             wrong("no actor's signature, as flags bit 0 says", "one")
         }
-        _ if by_ledger && header.actor_signature => {
+        _ if header.kind != Kind::Event && header.actor_signature => {
             wrong("an act of the ledger", "an actor's signature")
         }
         _ => Ok(()),
@@ -222,12 +248,27 @@ pub(super) fn check_act(header: &Header, body: &Body) -> Result<Option<Box<Act>>
     let well_formed = match &act {
         Some(Act::Seal(seal)) => seal.levels.iter().all(|level| level.root.len() == 32),
         Some(Act::Erasure(erasure)) => {
-            let tags = erased_tags(erasure);
+            let tags = erasable(&erasure.parts);
             erasure.seq < header.seq
                 && !tags.is_empty()
                 && tags.len() == erasure.parts.len()
                 && erasure.parts.is_sorted_by(|a, b| a < b)
         }
+        Some(Act::RangeErasure(erasure)) => {
+            let tags = erasable(&erasure.parts);
+            !tags.is_empty()
+                && tags.len() == erasure.parts.len()
+                && erasure.parts.is_sorted_by(|a, b| a < b)
+                && !erasure.ticket.is_empty()
+                && are_ascending(&erasure.entries)
+                && last_end(&erasure.entries).is_some_and(|end| end <= header.seq)
+        }
+        Some(Act::Hold(hold)) => {
+            !hold.name.is_empty()
+                && are_ascending(&hold.entries)
+                && !(hold.entries.is_empty() && hold.filter.is_empty())
+        }
+        Some(Act::Release(release)) => !release.name.is_empty() && release.hold_seq < header.seq,
         Some(Act::Adoption(adoption)) => adoption.root.len() == 32 && adoption.size <= header.seq,
         Some(Act::PolicyChange(change)) => change.digest.len() == 32,
         Some(Act::KeyRotation(_)) | None => true,
@@ -242,12 +283,37 @@ pub(super) fn check_act(header: &Header, body: &Body) -> Result<Option<Box<Act>>
     }
 }
 
-/// The parts that an erasure names, as far as they can be erased.
-pub(super) fn erased_tags(erasure: &v1::Erasure) -> Vec<Tag> {
-    let tags = erasure
-        .parts
-        .iter()
-        .filter_map(|number| Tag::from_number(*number));
+/// What an act says was erased: the entries and their parts. None of an act that is no erasure.
+pub fn erased_by(act: &Act) -> Option<(Ranges, Vec<Tag>)> {
+    match act {
+        Act::Erasure(erasure) => {
+            let seqs = erasure.seq..erasure.seq.saturating_add(1);
+            Some((seqs.into(), erasable(&erasure.parts)))
+        }
+        Act::RangeErasure(erasure) => Some((seqs(&erasure.entries), erasable(&erasure.parts))),
+        _ => None,
+    }
+}
+
+/// The seqs of ranges.
+fn seqs(ranges: &[v1::SeqRange]) -> Ranges {
+    let runs = ranges.iter().map(|range| range.first_seq..range.end_seq);
+    runs.collect()
+}
+
+/// Whether ranges ascend, none of them empty, with a gap between two.
+fn are_ascending(ranges: &[v1::SeqRange]) -> bool {
+    ranges.iter().all(|range| range.first_seq < range.end_seq)
+        && ranges.is_sorted_by(|a, b| a.end_seq < b.first_seq)
+}
+
+fn last_end(ranges: &[v1::SeqRange]) -> Option<u64> {
+    ranges.last().map(|range| range.end_seq)
+}
+
+/// The parts of these numbers, as far as they can be erased.
+fn erasable(parts: &[u32]) -> Vec<Tag> {
+    let tags = parts.iter().filter_map(|number| Tag::from_number(*number));
     tags.filter(|tag| tag.is_erasable()).collect()
 }
 

@@ -1,14 +1,15 @@
 //! Evidence: one entry with its proof, for someone who has no server and trusts nobody who has.
 
 use super::entry::{
-    check_act, check_actor_signature, check_body_hash, check_envelope, check_parts, hash_text,
-    missing, shown_envelope,
+    check_act, check_actor_signature, check_body_hash, check_entry, check_envelope, check_parts,
+    erased_by, hash_text, is_ordered, missing, shown_envelope,
 };
 use super::trust::{expect_root, open_checkpoint, parse_note};
 use super::verdict::{Check, Finding, Reason, Verdict};
-use crate::entry::body::Body;
+use crate::entry::body::{Body, Content};
 use crate::entry::genesis::Genesis;
-use crate::entry::{Header, Tag};
+use crate::entry::v1::ledger_act::Act;
+use crate::entry::{Header, Tag, v1};
 use crate::merkle::{Hash, verify_consistency, verify_inclusion};
 use crate::note::{Checkpoint, TlogProof, VerifierKey};
 
@@ -27,6 +28,8 @@ pub struct Evidence {
     pub body: Body,
     /// That the header is in the tree of a checkpoint.
     pub proof: TlogProof,
+    /// The entries that say that parts of this one were erased, as far as they are shown.
+    pub erasures: Vec<ErasureEntry>,
     /// What binds genesis to the same tree. None in the evidence of entry 0, which does that itself.
     pub first_entry: Option<FirstEntry>,
 }
@@ -38,6 +41,41 @@ pub struct FirstEntry {
     pub header: Header,
     /// That it is in the tree of the same checkpoint.
     pub proof: TlogProof,
+}
+
+/// An entry that says that something was erased.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErasureEntry {
+    /// Its header.
+    pub header: Header,
+    /// Its parts, as far as they are shown.
+    pub body: Body,
+    /// That it is in the tree of the same checkpoint.
+    pub proof: TlogProof,
+}
+
+/// A part that was erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasedPart {
+    /// Which part.
+    pub tag: Tag,
+    /// How that is known; none where the evidence shows no entry that says so.
+    pub by: Option<ErasedBy>,
+}
+
+/// An erasure, as a sealed entry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErasedBy {
+    /// The entry that says so.
+    pub seq: u64,
+    /// When it was sealed, nanoseconds since 1970, UTC.
+    pub recorded_at: u64,
+    /// Who ordered it; empty where that is not shown.
+    pub ordered_by: String,
+    /// By which ticket.
+    pub ticket: String,
+    /// Why; empty where that was not said.
+    pub reason: String,
 }
 
 /// A checkpoint that the one in the evidence must extend.
@@ -58,6 +96,8 @@ pub struct EvidenceReport {
     pub checks: Vec<(Check, Result<String, Finding>)>,
     /// Parts that the entry has and the evidence does not show.
     pub not_shown: Vec<Tag>,
+    /// Those of them that were erased.
+    pub erased: Vec<ErasedPart>,
 }
 
 impl Evidence {
@@ -87,6 +127,7 @@ impl Evidence {
             }),
         }
         let key = pinned.unwrap_or(&self.verifier_key);
+        let mut erasures = Vec::new();
         if let Some(checkpoint) = self.check_checkpoint(key, &mut checks) {
             let proof = &self.proof;
             checks.add(
@@ -95,6 +136,17 @@ impl Evidence {
                     .map(|()| format!("entry {} is in its tree", self.header.seq)),
             );
             checks.add(Check::Genesis, self.check_genesis(&checkpoint));
+            for erasure in &self.erasures {
+                match self.check_erasure(erasure, &checkpoint) {
+                    Ok(by) => {
+                        let seq = erasure.header.seq;
+                        let says = format!("entry {seq} in its tree says what was erased");
+                        checks.add(Check::Erasure, Ok(says));
+                        erasures.push(by);
+                    }
+                    Err(finding) => checks.add(Check::Erasure, Err(finding)),
+                }
+            }
             if let Some(minimum) = minimum {
                 let origin = self.genesis.origin();
                 match check_minimum(minimum, origin, key, &checkpoint) {
@@ -110,7 +162,73 @@ impl Evidence {
             },
             checks: checks.0,
             not_shown: missing(&self.body),
+            erased: self.erased(&erasures),
         }
+    }
+
+    /// Checks that an entry is in the same tree and says that parts of this one were erased: which, and how.
+    fn check_erasure(
+        &self,
+        erasure: &ErasureEntry,
+        checkpoint: &Checkpoint,
+    ) -> Result<(Vec<Tag>, ErasedBy), Finding> {
+        let (seq, origin) = (erasure.header.seq, self.genesis.origin());
+        if erasure.proof.checkpoint != self.proof.checkpoint {
+            let found = "another one";
+            return Err(Finding::at(
+                seq,
+                Check::Format,
+                "the entry's checkpoint",
+                found,
+            ));
+        }
+        let checked = check_entry(origin, seq, &erasure.header.encode(), &erasure.body)?;
+        included(&erasure.header, &erasure.proof, checkpoint)?;
+        let act = checked.act();
+        let erased = act.and_then(erased_by);
+        let about = erased.filter(|(seqs, _)| seqs.contains(self.header.seq));
+        let Some((_, tags)) = about else {
+            let expected = format!("an erasure of parts of entry {}", self.header.seq);
+            return Err(Finding::at(seq, Check::Erasure, expected, "none"));
+        };
+        let envelope = shown_envelope(&erasure.body).unwrap_or_default();
+        let ordered_by = envelope.submitter.unwrap_or_default().subject;
+        let (ordered_by, ticket, reason) = match act {
+            Some(Act::Erasure(erasure)) => {
+                let v1::Erasure {
+                    requested_by,
+                    ticket,
+                    ..
+                } = erasure.clone();
+                (requested_by, ticket, String::new())
+            }
+            Some(Act::RangeErasure(erasure)) => {
+                (ordered_by, erasure.ticket.clone(), erasure.reason.clone())
+            }
+            _ => Default::default(),
+        };
+        let by = ErasedBy {
+            seq,
+            recorded_at: erasure.header.recorded_at,
+            ordered_by,
+            ticket,
+            reason,
+        };
+        Ok((tags, by))
+    }
+
+    /// The parts that were erased, each with the first erasure that names it.
+    fn erased(&self, erasures: &[(Vec<Tag>, ErasedBy)]) -> Vec<ErasedPart> {
+        let parts = self.body.parts().iter();
+        let erased = parts.filter(|(_, content)| matches!(content, Content::Erased(_)));
+        let explained = erased.map(|(tag, _)| {
+            let by = erasures.iter().find(|(tags, _)| tags.contains(tag));
+            ErasedPart {
+                tag: *tag,
+                by: by.map(|(_, by)| by.clone()),
+            }
+        });
+        explained.collect()
     }
 
     fn check_entry(&self, checks: &mut Checks) {
@@ -136,7 +254,8 @@ impl Evidence {
         };
         checks.add(
             Check::Envelope,
-            check_envelope(header, &envelope).map(|()| "envelope, kind and flags agree".into()),
+            check_envelope(header, is_ordered(body), &envelope)
+                .map(|()| "envelope, kind and flags agree".into()),
         );
         if envelope.actor_signature.is_some() {
             let origin = self.genesis.origin();

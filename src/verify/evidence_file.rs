@@ -19,13 +19,16 @@
 //! }
 //! ```
 //!
+//! The format is `graven evidence v2`, and `"erasures"` is there, when entries are shown that say what was erased of this
+//! one: a list of them, each with `header`, `parts` and `proof` as `entry` has them.
+//!
 //! Anything else is refused: another format, a field that is not listed, one that stands twice, a
 //! second spelling of bytes, data in a proof that nobody signed.
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::evidence::{Evidence, FirstEntry};
+use super::evidence::{ErasureEntry, Evidence, FirstEntry};
 use super::text::{base64, parse_base64};
 use super::verdict::{Check, Finding};
 use crate::entry::body::{Body, Content};
@@ -35,6 +38,10 @@ use crate::note::{TlogProof, VerifierKey};
 
 /// What the format field of evidence says.
 const FORMAT: &str = "graven evidence v1";
+/// The same, when entries are shown that say what was erased.
+const FORMAT_WITH_ERASURES: &str = "graven evidence v2";
+/// The most entries that can say what was erased of one: each of two parts once.
+const MAX_ERASURES: usize = 2;
 /// The largest evidence file that is read, in bytes.
 pub const MAX_EVIDENCE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -46,6 +53,12 @@ struct File {
     verifier_key: String,
     genesis: GenesisInFile,
     entry: EntryInFile,
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "present"
+    )]
+    erasures: Option<Vec<EntryInFile>>,
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -122,8 +135,14 @@ impl Evidence {
         }
         let file: File = serde_json::from_slice(file)
             .map_err(|error| malformed("an evidence file", format!("something else: {error}")))?;
-        if file.format != FORMAT {
-            return Err(malformed(FORMAT, file.format));
+        let format = format_with(file.erasures.is_some());
+        if file.format != format {
+            return Err(malformed(format, file.format));
+        }
+        let shown = file.erasures.as_ref().map_or(1, Vec::len);
+        if shown == 0 || shown > MAX_ERASURES {
+            let expected = format!("1 to {MAX_ERASURES} erasures");
+            return Err(malformed(expected, shown.to_string()));
         }
         let verifier_key = VerifierKey::parse(&file.verifier_key)
             .map_err(|error| malformed("a verifier key", error.to_string()))?;
@@ -133,6 +152,12 @@ impl Evidence {
             header: parse_header(&file.entry.header)?,
             body: parse_body(file.entry.parts)?,
             proof: parse_proof(&file.entry.proof)?,
+            erasures: file
+                .erasures
+                .unwrap_or_default()
+                .into_iter()
+                .map(parse_erasure)
+                .collect::<Result<_, _>>()?,
             first_entry: file
                 .first_entry
                 .as_ref()
@@ -144,18 +169,21 @@ impl Evidence {
     /// The file. The same evidence always gives the same bytes.
     pub fn to_json(&self) -> String {
         let file = File {
-            format: FORMAT.into(),
+            format: format_with(!self.erasures.is_empty()).into(),
             origin: self.genesis.origin().into(),
             verifier_key: self.verifier_key.to_string(),
             genesis: GenesisInFile {
                 descriptor: base64(self.genesis.encoded()),
                 hash: hex::encode(&self.genesis.hash()),
             },
-            entry: EntryInFile {
-                header: hex::encode(&self.header.encode()),
-                parts: self.body.parts().iter().map(write_part).collect(),
-                proof: self.proof.to_string(),
-            },
+            entry: write_entry(&self.header, &self.body, &self.proof),
+            erasures: (!self.erasures.is_empty()).then(|| {
+                let written = self
+                    .erasures
+                    .iter()
+                    .map(|erasure| write_entry(&erasure.header, &erasure.body, &erasure.proof));
+                written.collect()
+            }),
             first_entry: self.first_entry.as_ref().map(|first| FirstInFile {
                 header: hex::encode(&first.header.encode()),
                 proof: first.proof.to_string(),
@@ -205,6 +233,31 @@ fn parse_proof(proof: &str) -> Result<TlogProof, Finding> {
         ));
     }
     Ok(parsed)
+}
+
+fn write_entry(header: &Header, body: &Body, proof: &TlogProof) -> EntryInFile {
+    EntryInFile {
+        header: hex::encode(&header.encode()),
+        parts: body.parts().iter().map(write_part).collect(),
+        proof: proof.to_string(),
+    }
+}
+
+/// What the format field says of a file that shows erasures, or none.
+fn format_with(erasures: bool) -> &'static str {
+    if erasures {
+        FORMAT_WITH_ERASURES
+    } else {
+        FORMAT
+    }
+}
+
+fn parse_erasure(entry: EntryInFile) -> Result<ErasureEntry, Finding> {
+    Ok(ErasureEntry {
+        header: parse_header(&entry.header)?,
+        body: parse_body(entry.parts)?,
+        proof: parse_proof(&entry.proof)?,
+    })
 }
 
 fn parse_first_entry(first: &FirstInFile) -> Result<FirstEntry, Finding> {

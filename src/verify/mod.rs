@@ -48,8 +48,10 @@ pub use case_file::{MAX_CASE_BYTES, file_format};
 pub use case_text::ranges_text;
 pub use count::{CountQuestion, ProvedCounts, verify_count};
 pub use disclosure::Disclosure;
-pub use entry::{CheckedEntry, check_entry};
-pub use evidence::{Evidence, EvidenceReport, FirstEntry, Minimum};
+pub use entry::{CheckedEntry, check_entry, erased_by};
+pub use evidence::{
+    ErasedBy, ErasedPart, ErasureEntry, Evidence, EvidenceReport, FirstEntry, Minimum,
+};
 pub use evidence_file::MAX_EVIDENCE_BYTES;
 pub use expand::expand_receipt;
 pub use originals::Originals;

@@ -137,7 +137,7 @@ fn check_sealed(
         .map_err(|error| Finding::at(seq, Check::Part, "parts in order", error.to_string()))?;
     check_parts(header, &body)?;
     let envelope = shown_envelope(&body).unwrap_or_default();
-    check_envelope(header, &envelope)?;
+    check_envelope(header, None, &envelope)?;
     // The one that was sent has been verified, so an equal one needs no more.
     if envelope.actor_signature != event.actor_signature.as_ref().map(signature::without_seed) {
         let sent = "the actor's signature that was sent";

@@ -11,6 +11,8 @@ pub(super) struct Server {
     pub(super) url: String,
     pub(super) origin: String,
     pub(super) key: String,
+    /// Where it takes orders, as far as that was asked for.
+    pub(super) admin: Option<String>,
     pub(super) dir: PathBuf,
     _temporary: TempDir,
 }
@@ -19,6 +21,8 @@ pub(super) fn graven() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_graven"));
     for variable in [
         "GRAVEN_SERVER",
+        "GRAVEN_ADMIN",
+        "GRAVEN_ADMIN_LISTEN",
         "GRAVEN_KEY",
         "GRAVEN_TOKEN",
         "GRAVEN_DIR",
@@ -59,11 +63,21 @@ impl Server {
         let dir = temporary.path().join("ledger");
         let mut command = graven();
         command.args(["serve", "--dev", "--dir"]).arg(&dir);
-        Self::start(command, dir, temporary)
+        Self::start_with(command, dir, temporary, true)
     }
 
     /// A server that `command` starts.
-    pub(super) fn start(mut command: Command, dir: PathBuf, temporary: TempDir) -> Self {
+    pub(super) fn start(command: Command, dir: PathBuf, temporary: TempDir) -> Self {
+        Self::start_with(command, dir, temporary, false)
+    }
+
+    /// The same, of which it is asked where it takes orders.
+    pub(super) fn start_with(
+        mut command: Command,
+        dir: PathBuf,
+        temporary: TempDir,
+        admin: bool,
+    ) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = |prefix: &str| {
@@ -71,11 +85,13 @@ impl Server {
             line.strip_prefix(prefix).unwrap().to_string()
         };
         let (url, origin, key) = (line("listening on "), line("origin "), line("key "));
+        let admin = admin.then(|| line("admin "));
         Self {
             child,
             url,
             origin,
             key,
+            admin,
             dir,
             _temporary: temporary,
         }
@@ -88,6 +104,9 @@ impl Server {
             .args(arguments)
             .env("GRAVEN_SERVER", &self.url)
             .env("GRAVEN_KEY", &self.key);
+        if let Some(admin) = &self.admin {
+            command.env("GRAVEN_ADMIN", admin);
+        }
         command
     }
 

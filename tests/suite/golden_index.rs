@@ -229,6 +229,7 @@ fn message(header: &Header, body: &Body) -> v1::Entry {
             panic!("all is disclosed");
         };
         v1::Part {
+            erased_by: None,
             tag: tag.number().into(),
             content: Some(v1::part::Content::Disclosed(v1::DisclosedPart {
                 encoded: bytes.to_vec(),

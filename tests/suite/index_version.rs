@@ -138,6 +138,7 @@ fn proof(sealer: &Sealer) -> v1::SearchProof {
         let parts = body.commitments().map(|(tag, _)| {
             let salts = graven::entry::Salts::derive(&sealer.seeds[seq as usize]);
             v1::Part {
+                erased_by: None,
                 tag: tag.number().into(),
                 content: Some(v1::part::Content::Disclosed(v1::DisclosedPart {
                     encoded: body.disclosed(tag).unwrap().to_vec(),

@@ -435,6 +435,10 @@ impl Store for Gated<Arc<dyn Store>> {
     fn flush(&self) -> Result<(), StoreError> {
         self.inner.flush()
     }
+    fn purge(&self, places: &[(Space, KeyRange)]) -> Result<(), StoreError> {
+        self.inner.purge(places)
+    }
+
     fn snapshot(&self) -> Box<dyn Read + '_> {
         self.inner.snapshot()
     }

@@ -468,7 +468,7 @@ impl Outside {
 
 fn check_order(ledger: &Ledger, entries: &[SealedEntry]) {
     let (mut prev, mut time) = (ledger.genesis().hash(), 0);
-    for (seq, SealedEntry { header, body }) in (0..).zip(entries) {
+    for (seq, SealedEntry { header, body, .. }) in (0..).zip(entries) {
         assert_eq!(header.seq, seq, "a gap");
         assert_eq!(header.prev, prev, "the chain at entry {seq}");
         assert_eq!(header.body_hash, body.hash(), "the body of entry {seq}");

@@ -139,6 +139,10 @@ impl Store for LyingStore {
         self.store.flush()
     }
 
+    fn purge(&self, places: &[(Space, KeyRange)]) -> Result<(), StoreError> {
+        self.store.purge(places)
+    }
+
     fn snapshot(&self) -> Box<dyn Read + '_> {
         self.store.snapshot()
     }

@@ -25,6 +25,8 @@ mod cli_coverage;
 #[cfg(feature = "server")]
 mod cli_diff;
 #[cfg(feature = "server")]
+mod cli_erase;
+#[cfg(feature = "server")]
 mod cli_explain;
 #[cfg(feature = "server")]
 mod cli_export;
@@ -85,6 +87,8 @@ mod ledger_child;
 #[cfg(feature = "server")]
 mod ledger_crash;
 #[cfg(feature = "server")]
+mod ledger_erase;
+#[cfg(feature = "server")]
 mod ledger_faults;
 #[cfg(feature = "server")]
 mod ledger_flips;
@@ -122,6 +126,8 @@ mod query_lies;
 mod scripts_prepare;
 #[cfg(feature = "server")]
 mod service_access;
+#[cfg(feature = "server")]
+mod service_admin;
 #[cfg(feature = "server")]
 mod service_append;
 #[cfg(feature = "server")]

@@ -303,13 +303,20 @@ async fn health_and_reflection_answer() {
         tonic_health::pb::health_check_response::ServingStatus::Serving as i32
     );
     use tonic_reflection::pb::v1 as reflection;
-    let mut client = reflection::server_reflection_client::ServerReflectionClient::new(channel);
+    let mut public = reflection::server_reflection_client::ServerReflectionClient::new(channel);
+    let admin = tonic::transport::Channel::from_shared(server.admin.clone()).unwrap();
+    let admin = admin.connect().await.unwrap();
+    let mut client = reflection::server_reflection_client::ServerReflectionClient::new(admin);
     let request = reflection::ServerReflectionRequest {
         host: String::new(),
         message_request: Some(
             reflection::server_reflection_request::MessageRequest::ListServices(String::new()),
         ),
     };
+    let refused = public
+        .server_reflection_info(tokio_stream::iter([request.clone()]))
+        .await;
+    assert_eq!(refused.unwrap_err().code(), tonic::Code::Unimplemented);
     let mut answers = client
         .server_reflection_info(tokio_stream::iter([request]))
         .await

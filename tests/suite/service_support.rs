@@ -6,7 +6,7 @@ use graven::entry::v1;
 use graven::ledger::{self, Ledger, Options, SystemClock, SystemEntropy};
 use graven::note::{SignerKey, VerifierKey};
 use graven::service::client::LedgerServiceClient;
-use graven::service::{self, Authentication, Tls};
+use graven::service::{self, Authentication, Listeners, Tls};
 use graven::store::MemoryDisk;
 use graven::verify::Expected;
 use tokio::net::TcpListener;
@@ -19,6 +19,8 @@ pub(super) const ORIGIN: &str = "test.example/ledger";
 pub(super) struct TestServer {
     pub(super) ledger: Arc<Ledger>,
     pub(super) url: String,
+    /// Where it takes orders.
+    pub(super) admin: String,
     shutdown: Option<oneshot::Sender<()>>,
     serving: JoinHandle<Result<(), service::ServeError>>,
 }
@@ -87,17 +89,25 @@ impl TestServer {
             "{scheme}://localhost:{}",
             listener.local_addr().unwrap().port()
         );
+        let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = admin.local_addr().unwrap().port();
+        let admin_url = format!("{scheme}://localhost:{port}");
+        let listeners = Listeners {
+            public: listener,
+            admin: Some(admin),
+        };
         let (shutdown, stopped) = oneshot::channel::<()>();
         let shared = Arc::clone(&ledger);
         let serving = tokio::spawn(async move {
             let until = async move {
                 let _ = stopped.await;
             };
-            service::serve(shared, listener, authentication, tls, until).await
+            service::serve(shared, listeners, authentication, tls, until).await
         });
         Self {
             ledger,
             url,
+            admin: admin_url,
             shutdown: Some(shutdown),
             serving,
         }

@@ -431,9 +431,9 @@ fn a_stopped_directory_gives_the_proof_of_its_false_index() {
 
 /// Room in memory.
 #[derive(Clone)]
-struct Memory;
+pub(crate) struct Memory;
 
-struct Whole(Bytes);
+pub(crate) struct Whole(Bytes);
 
 impl Source for Whole {
     type Error = Infallible;

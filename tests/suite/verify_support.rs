@@ -221,6 +221,7 @@ impl Sealer {
             header: self.headers[seq as usize].clone(),
             body: self.bodies[seq as usize].clone(),
             proof: self.proof(seq),
+            erasures: Vec::new(),
             first_entry: (seq > 0).then(|| FirstEntry {
                 header: self.headers[0].clone(),
                 proof: self.proof(0),

@@ -1,6 +1,6 @@
 //! One entry, field by field, for people.
 
-use crate::entry::json::{Row, time};
+use crate::entry::json::{Erased, Row, time};
 use crate::entry::{Kind, Tag, hex, v1};
 
 /// The fields of an entry that have something to say, in the order of the parts.
@@ -55,9 +55,34 @@ pub(super) fn fields(row: &Row, aliases: &[(String, String)]) -> Vec<(String, St
     }
     fields.add("signature", signature(row));
     fields.add("withheld", names(&row.withheld));
-    fields.add("erased", names(&row.erased));
+    if row.erasures.is_empty() {
+        fields.add("erased", names(&row.erased));
+    }
+    for erased in &row.erasures {
+        fields.add("ERASED", erasure(erased));
+    }
     fields.add("leaf", format!("sha256:{}", hex::encode(&row.leaf_hash)));
     fields.fields
+}
+
+/// What is known of a part that was erased.
+fn erasure(erased: &Erased) -> String {
+    let Erased {
+        part,
+        by,
+        at,
+        ticket,
+        reason,
+        entry,
+    } = erased;
+    let by = if by.is_empty() { "somebody" } else { by };
+    let at = at.as_deref().unwrap_or_default();
+    let mut text = format!("{part} by {by} on {at}, ticket {ticket} (entry {entry})");
+    if !reason.is_empty() {
+        text.push_str(": ");
+        text.push_str(reason);
+    }
+    text
 }
 
 struct Fields<'a> {

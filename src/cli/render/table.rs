@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
@@ -43,6 +43,15 @@ pub(super) fn with_columns(header: &[&str], whole: &[usize]) -> Table {
         }
     }
     table
+}
+
+/// Writes a table of cells, which may hold anything, with `whole` columns as above.
+pub(crate) fn write(header: &[&str], whole: &[usize], rows: &[Vec<String>]) -> io::Result<()> {
+    let mut table = with_columns(header, whole);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| escape(cell).into_owned()));
+    }
+    writeln!(io::stdout().lock(), "{}", table.trim_fmt())
 }
 
 /// A table of entries.

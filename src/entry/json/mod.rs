@@ -66,7 +66,7 @@ pub(crate) mod time;
 pub(crate) mod words;
 
 pub use read::{encode, read, read_row};
-pub use row::{Row, short_version};
+pub use row::{Erased, Row, short_version};
 
 /// Why text is not the JSON form of an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -171,8 +171,38 @@ object!(v1::LedgerAct, |act, object| {
         Some(Act::KeyRotation(rotation)) => object.always("key_rotation", &Out(rotation))?,
         Some(Act::Adoption(adoption)) => object.always("adoption", &Out(adoption))?,
         Some(Act::PolicyChange(change)) => object.always("policy_change", &Out(change))?,
+        Some(Act::RangeErasure(erasure)) => object.always("range_erasure", &Out(erasure))?,
+        Some(Act::Hold(hold)) => object.always("hold", &Out(hold))?,
+        Some(Act::Release(release)) => object.always("release", &Out(release))?,
         None => {}
     }
+});
+
+object!(v1::SeqRange, |range, object| {
+    object.always("first_seq", &range.first_seq)?;
+    object.always("end_seq", &range.end_seq)?;
+});
+
+object!(v1::RangeErasure, |erasure, object| {
+    object.always("entries", &all(&erasure.entries))?;
+    object.always("parts", &part_names(&erasure.parts))?;
+    object.text("ticket", &erasure.ticket)?;
+    object.text("reason", &erasure.reason)?;
+});
+
+object!(v1::Hold, |hold, object| {
+    object.text("name", &hold.name)?;
+    object.text("ticket", &hold.ticket)?;
+    object.text("reason", &hold.reason)?;
+    object.list("entries", &all(&hold.entries))?;
+    object.text("filter", &hold.filter)?;
+});
+
+object!(v1::Release, |release, object| {
+    object.text("name", &release.name)?;
+    object.always("hold_seq", &release.hold_seq)?;
+    object.text("ticket", &release.ticket)?;
+    object.text("reason", &release.reason)?;
 });
 
 object!(v1::Seal, |seal, object| {
@@ -186,18 +216,20 @@ object!(v1::SealLevel, |level, object| {
 });
 
 object!(v1::Erasure, |erasure, object| {
-    let part = |number: &u32| {
-        Tag::from_number(*number).map_or_else(
-            || Cow::from(number.to_string()),
-            |tag| Cow::from(tag.name()),
-        )
-    };
-    let parts: Vec<Cow<'_, str>> = erasure.parts.iter().map(part).collect();
     object.always("seq", &erasure.seq)?;
-    object.always("parts", &parts)?;
+    object.always("parts", &part_names(&erasure.parts))?;
     object.text("requested_by", &erasure.requested_by)?;
     object.text("ticket", &erasure.ticket)?;
 });
+
+/// The names of parts given by number.
+fn part_names(numbers: &[u32]) -> Vec<Cow<'static, str>> {
+    let name = |number: &u32| match Tag::from_number(*number) {
+        Some(tag) => Cow::from(tag.name()),
+        None => Cow::from(number.to_string()),
+    };
+    numbers.iter().map(name).collect()
+}
 
 object!(v1::KeyRotation, |rotation, object| {
     object.always("statement", &rotation.statement)?;

@@ -10,6 +10,23 @@ use super::out::{Fields, Labels, Out, all, said};
 use super::time;
 use super::words::{self, word};
 
+/// How a part was erased, as a sealed entry says.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Erased {
+    /// The part's name.
+    pub part: &'static str,
+    /// Who ordered it; empty where that is not shown.
+    pub by: String,
+    /// When that was sealed, RFC 3339 in UTC.
+    pub at: Option<String>,
+    /// By which ticket.
+    pub ticket: String,
+    /// Why; empty where that was not said.
+    pub reason: String,
+    /// The entry that says so.
+    pub entry: u64,
+}
+
 /// An entry as it is shown: serialized, the [JSON form](super) of its event with what the ledger added.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -37,6 +54,8 @@ pub struct Row {
     pub withheld: Vec<Tag>,
     /// The parts erased, ascending.
     pub erased: Vec<Tag>,
+    /// How they were erased, as far as whoever shows the entry found out.
+    pub erasures: Vec<Erased>,
     /// The parts of the event that are there and say nothing, ascending.
     pub empty: Vec<Tag>,
     /// The entry's leaf in the tree.
@@ -74,6 +93,7 @@ impl Row {
             detail: part(body, Tag::Detail)?,
             withheld: found(|(_, content)| matches!(content, Content::Withheld(_))),
             erased: found(|(_, content)| matches!(content, Content::Erased(_))),
+            erasures: Vec::new(),
             empty: found(|(tag, content)| {
                 let disclosed =
                     matches!(content, Content::Disclosed { bytes, .. } if bytes.is_empty());
@@ -172,6 +192,7 @@ impl Serialize for Row {
         row.list("empty", &names(&self.empty))?;
         row.list("withheld", &names(&self.withheld))?;
         row.list("erased", &names(&self.erased))?;
+        row.list("erasures", &self.erasures)?;
         row.always("leaf_hash", &hex::encode(&self.leaf_hash))?;
         row.0.end()
     }

@@ -14,10 +14,11 @@ pub enum Rule {
 
 const APPEND: Rule = Rule::Roles(&[Writer]);
 const READ: Rule = Rule::Roles(&[Reader, Auditor]);
+const OPERATE: Rule = Rule::Roles(&[Operator]);
 /// Hashes and signatures: they say nothing about what is in the entries.
 const PROOFS: Rule = Rule::Roles(&[Writer, Reader, Auditor, Operator]);
 
-const RULES: [(&str, Rule); 19] = [
+const RULES: [(&str, Rule); 23] = [
     ("/graven.v1.LedgerService/Append", APPEND),
     ("/graven.v1.LedgerService/AppendBatch", APPEND),
     ("/graven.v1.LedgerService/AppendStream", APPEND),
@@ -35,6 +36,10 @@ const RULES: [(&str, Rule); 19] = [
     ("/graven.v1.QueryService/GetHistory", READ),
     ("/graven.v1.QueryService/GetLineage", READ),
     ("/graven.v1.QueryService/GetSegment", READ),
+    ("/graven.v1.AdminService/Erase", OPERATE),
+    ("/graven.v1.AdminService/PlaceHold", OPERATE),
+    ("/graven.v1.AdminService/ReleaseHold", OPERATE),
+    ("/graven.v1.AdminService/ListHolds", OPERATE),
     // Load balancers and supervisors have no credentials.
     ("/grpc.health.v1.Health/Check", Rule::Anybody),
     ("/grpc.health.v1.Health/Watch", Rule::Anybody),

@@ -59,6 +59,12 @@ impl Image {
         }
     }
 
+    /// Every value.
+    pub(super) fn values(&self) -> impl Iterator<Item = &Bytes> {
+        let cells = self.spaces.values().flat_map(|pairs| pairs.values());
+        cells.map(|cell| &cell.value)
+    }
+
     /// Makes the changes and returns what they replaced.
     pub(super) fn apply(&mut self, operations: &[Operation]) -> Replaced {
         let mut replaced = Vec::with_capacity(operations.len());
@@ -112,6 +118,10 @@ impl Image {
 }
 
 impl Cell {
+    pub(super) fn value(&self) -> &Bytes {
+        &self.value
+    }
+
     fn read(&self) -> Result<Bytes, StoreError> {
         if self.sound {
             return Ok(self.value.clone());

@@ -12,6 +12,8 @@ mod store;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use self::image::{Image, Replaced};
 use self::objects::ObjectNames;
 use self::slots::SlotPages;
@@ -36,6 +38,8 @@ pub enum Step {
     Commit,
     /// [`Store::flush`](super::Store::flush).
     Flush,
+    /// [`Store::purge`](super::Store::purge).
+    Purge,
     /// [`Slots::write`](super::Slots::write).
     SlotWrite,
     /// [`Objects::create`](super::Objects::create); nothing is begun, whatever the fault.
@@ -79,6 +83,8 @@ struct StoreState {
     image: Image,
     /// For each batch that is live but not durable, oldest first, what it replaced.
     unsynced: Vec<Replaced>,
+    /// Values that were overwritten or removed and still lie on the disk.
+    dead: Vec<(Space, Bytes, Bytes)>,
     open: bool,
 }
 
@@ -103,6 +109,7 @@ impl MemoryDisk {
         let store = disk.store.as_ref().map(|store| StoreState {
             image: store.image.clone(),
             unsynced: store.unsynced.clone(),
+            dead: store.dead.clone(),
             open: false,
         });
         let copy = Disk {
@@ -146,6 +153,16 @@ impl MemoryDisk {
             slots.settle(|| random.below(2) == 0);
         }
         disk.objects.settle(|| random.below(2) == 0);
+    }
+
+    /// Whether `bytes` stand in any value on the disk, be it one that can be read or one that was overwritten or removed and
+    /// not [purged](super::Store::purge) yet. Of the latter those of [`Space::Entry`] and [`Space::Detail`] are kept.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        let disk = self.lock();
+        let holds = |value: &Bytes| value.windows(bytes.len().max(1)).any(|part| part == bytes);
+        disk.store.as_ref().is_some_and(|store| {
+            store.dead.iter().any(|(_, _, value)| holds(value)) || store.image.values().any(holds)
+        })
     }
 
     /// Flips one bit of the value under `key`, counted from the lowest of the first byte, as somebody

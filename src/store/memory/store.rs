@@ -109,6 +109,12 @@ impl Store for MemoryStore {
                 return;
             }
             let replaced = store.image.apply(batch.operations());
+            let dead = replaced.iter().filter_map(|(space, key, cell)| {
+                let kept = matches!(space, Space::Entry | Space::Detail);
+                let value = cell.as_ref().filter(|_| kept)?.value();
+                Some((*space, key.clone(), value.clone()))
+            });
+            store.dead.extend(dead);
             if fault == Some(Fault::Unsynced) {
                 store.unsynced.push(replaced);
             } else {
@@ -124,6 +130,25 @@ impl Store for MemoryStore {
                 store.unsynced.clear();
             }
         })
+    }
+
+    fn purge(&self, places: &[(Space, KeyRange)]) -> Result<(), StoreError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(StoreError::Poisoned);
+        }
+        let mut disk = self.disk.lock();
+        disk.check_power(self.boots)?;
+        let fault = disk.fault(Step::Purge);
+        let done = matches!(fault, None | Some(Fault::Durable));
+        if let Some(store) = disk.store.as_mut().filter(|_| done) {
+            store.unsynced.clear();
+            store.dead.retain(|(space, key, _)| {
+                let in_range = |(of, range): &(Space, KeyRange)| of == space && range.contains(key);
+                !places.iter().any(in_range)
+            });
+        }
+        // What it did not get rid of can be tried again.
+        fault.map_or(Ok(()), |fault| Err(fault.error()))
     }
 
     fn snapshot(&self) -> Box<dyn Read + '_> {

@@ -1,6 +1,7 @@
 //! [`RocksStore`]: the store on a local file system, in RocksDB.
 
 mod errors;
+mod purge;
 mod records;
 mod settings;
 mod view;
@@ -154,6 +155,12 @@ impl Store for RocksStore {
         let mut options = FlushOptions::default();
         options.set_wait(true);
         self.write(|| self.db.flush_cfs_opt(&families, &options))
+    }
+
+    fn purge(&self, places: &[(Space, KeyRange)]) -> Result<(), StoreError> {
+        let logs = purge::used_logs(self.db.path())?;
+        self.flush()?;
+        purge::purge(&self.db, places, logs)
     }
 
     fn snapshot(&self) -> Box<dyn Read + '_> {

@@ -1,0 +1,311 @@
+//! Erasure and holds, as an operator uses them; and what a reader, a writer and a court then see.
+
+use std::process::Output;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::cli_support::{Server, graven, run, stderr, stdout, text};
+
+const EVENT: &str = r#"{"action":"file.update","target":"fs://nfs1/code/adam.py","source":"test","actor":"oidc:corp/alice","reason":"for carol, born 1990","detail":"a private matter","idempotency_id":"one"}"#;
+
+const ORDER: [&str; 4] = ["--ticket", "LEGAL-1", "--reason", "she asked for it"];
+
+fn with<'a>(first: &[&'a str], rest: &[&'a str]) -> Vec<&'a str> {
+    [first, rest].concat()
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+#[test]
+fn what_is_erased_is_gone_and_everybody_can_see_by_whom() {
+    let mut server = Server::dev();
+    let files = TempDir::new().unwrap();
+    let file = |name: &str| files.path().join(name);
+    server.prints(&["append"], &format!("{EVENT}\n"));
+    let before = file("before.json");
+    server.prints(&["prove", "0", "--out", text(&before)], "");
+
+    // Nothing happens unasked.
+    let plan = server.run(&with(&["erase", "0"], &ORDER), "");
+    assert_eq!(code(&plan), Some(0));
+    assert!(
+        stdout(&plan).starts_with("would erase of 1 entry: 0\n"),
+        "{}",
+        stdout(&plan)
+    );
+    assert!(stderr(&plan).contains("--yes"), "{}", stderr(&plan));
+    assert!(
+        server
+            .prints(&["show", "0"], "")
+            .contains("a private matter")
+    );
+
+    // A hold forbids it.
+    let hold = [
+        "hold",
+        "place",
+        "case 9",
+        "--filter",
+        "actor = \"oidc:corp/alice\"",
+        "--ticket",
+        "C-9",
+    ];
+    assert_eq!(server.prints(&hold, "").trim(), "1");
+    let held = server.run(&with(&["erase", "0", "--yes"], &ORDER), "");
+    assert_eq!(code(&held), Some(1));
+    assert!(
+        stderr(&held).contains("under the hold \"case 9\""),
+        "{}",
+        stderr(&held)
+    );
+    let listed = server.prints(&["hold", "list"], "");
+    assert!(
+        listed.contains("case 9") && listed.contains("C-9"),
+        "{listed}"
+    );
+    let listed: Value =
+        serde_json::from_str(&server.prints(&["hold", "list", "-o", "jsonl"], "")).unwrap();
+    assert_eq!(
+        (&listed["seq"], &listed["placed_by"]),
+        (&Value::from(1), &Value::from("dev:anonymous"))
+    );
+    server.prints(&["hold", "release", "case 9", "--ticket", "C-9"], "");
+    assert_eq!(server.prints(&["hold", "list", "-o", "jsonl"], ""), "");
+
+    let erased = server.prints(&with(&["erase", "0", "--yes", "-o", "jsonl"], &ORDER), "");
+    let erased: Value = serde_json::from_str(&erased).unwrap();
+    assert_eq!(erased["erasure_seq"], 3);
+    assert_eq!(
+        (&erased["entries"], &erased["dry_run"]),
+        (&Value::from("0"), &Value::from(false))
+    );
+    let again = server.prints(&with(&["erase", "0", "--yes"], &ORDER), "");
+    assert!(again.starts_with("nothing to erase"), "{again}");
+
+    let shown = server.prints(&["show", "0"], "");
+    for said in [
+        "ERASED",
+        "dev:anonymous",
+        "LEGAL-1",
+        "(entry 3)",
+        "she asked for it",
+        "adam.py",
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    assert!(
+        !shown.contains("carol") && !shown.contains("private"),
+        "{shown}"
+    );
+    let shown: Value =
+        serde_json::from_str(&server.prints(&["show", "0", "-o", "jsonl"], "")).unwrap();
+    assert_eq!(shown["erasures"][1]["entry"], 3);
+
+    // Sent again, it is the same entry: the server has to show why there is no receipt.
+    let again = server.prints(&["append"], &format!("{EVENT}\n"));
+    assert_eq!(again.trim(), "0 was there already");
+
+    let after = file("after.json");
+    server.prints(&["prove", "0", "--out", text(&after)], "");
+    let verified = server.prints(&["verify", text(&after)], "");
+    for said in [
+        "OK",
+        "why ERASED by dev:anonymous on ",
+        "detail ERASED",
+        "ticket LEGAL-1",
+        "(entry 3)",
+    ] {
+        assert!(verified.contains(said), "{said}: {verified}");
+    }
+    assert!(
+        server
+            .prints(&["verify", text(&before)], "")
+            .starts_with("OK")
+    );
+    altered_evidence_is_found_out(
+        &server,
+        &std::fs::read_to_string(&after).unwrap(),
+        &file("x.json"),
+    );
+    let checked = server.prints(&["verify"], "");
+    assert!(
+        checked.contains("2 parts erased, each by an entry that says so"),
+        "{checked}"
+    );
+    assert_eq!(server.terminate(), Some(0));
+    let (dir, key) = (server.dir.clone(), server.key.clone());
+    let stopped = run(
+        graven().args(["verify", "--dir", text(&dir), "--key", &key]),
+        "",
+    );
+    assert_eq!(code(&stopped), Some(0), "{}", stdout(&stopped));
+}
+
+fn altered_evidence_is_found_out(server: &Server, evidence: &str, file: &std::path::Path) {
+    let parsed: Value = serde_json::from_str(evidence).unwrap();
+    assert_eq!(parsed["format"], "graven evidence v2");
+    let verdict = |changed: &Value| {
+        std::fs::write(file, changed.to_string()).unwrap();
+        let output = server.run(&["verify", text(file)], "");
+        (code(&output), stdout(&output))
+    };
+    assert_eq!(verdict(&parsed).0, Some(0));
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut changed = parsed.clone();
+        change(&mut changed);
+        verdict(&changed)
+    };
+    let tampered = |change: &dyn Fn(&mut Value)| {
+        let (code, said) = changed(change);
+        assert_eq!(code, Some(3), "{said}");
+    };
+    tampered(&|file| file["format"] = "graven evidence v1".into());
+    tampered(&|file| file["erasures"] = Value::Array(Vec::new()));
+    // Another entry of the ledger that is no erasure of this one.
+    tampered(&|file| file["erasures"][0] = file["entry"].clone());
+    // Another ticket in the entry that says so.
+    tampered(&|file| {
+        let parts = file["erasures"][0]["parts"].as_array_mut().unwrap();
+        let what = parts
+            .iter_mut()
+            .find(|part| part["part"] == "what")
+            .unwrap();
+        what["encoded"] = "AAAA".into();
+    });
+    tampered(&|file| {
+        let mut header = file["erasures"][0]["header"].as_str().unwrap().to_owned();
+        let last = header.pop().unwrap();
+        header.push(if last == '0' { '1' } else { '0' });
+        file["erasures"][0]["header"] = header.into();
+    });
+    // Without the entry that says so nobody knows.
+    let (code, said) = changed(&|file| {
+        let object = file.as_object_mut().unwrap();
+        object.remove("erasures");
+        object.insert("format".into(), "graven evidence v1".into());
+    });
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("said to be erased, and no entry shown here says so"),
+        "{said}"
+    );
+}
+
+#[test]
+fn erasure_by_filter_and_wrong_orders() {
+    let server = Server::dev();
+    let lines: String = (0..6)
+        .map(|number| {
+            format!(
+                "{}\n",
+                EVENT
+                    .replace("\"one\"", &format!("\"n{number}\""))
+                    .replace("adam", &format!("m{}", number % 2))
+            )
+        })
+        .collect();
+    server.prints(&["append"], &lines);
+    let order = with(
+        &[
+            "erase",
+            "--filter",
+            "target:\"m1.py\"",
+            "--parts",
+            "detail",
+            "--yes",
+        ],
+        &ORDER,
+    );
+    let erased = server.prints(&order, "");
+    assert!(
+        erased.starts_with("erased of 3 entries: 1,3,5, as entry 6 says\n"),
+        "{erased}"
+    );
+    assert!(
+        erased.contains("detail") && !erased.contains("why"),
+        "{erased}"
+    );
+    let shown = server.prints(&["show", "1"], "");
+    assert!(
+        shown.contains("born 1990") && shown.contains("ERASED"),
+        "{shown}"
+    );
+    let range = server.prints(&with(&["erase", "0-2", "--yes"], &ORDER), "");
+    assert!(range.contains("of 3 entries: 0-2"), "{range}");
+
+    for (arguments, said) in [
+        (
+            with(&["erase", "x", "--yes"], &ORDER),
+            "expected the seq of an entry, or FIRST-LAST",
+        ),
+        (
+            with(&["erase", "5-2", "--yes"], &ORDER),
+            "expected the seq of an entry, or FIRST-LAST",
+        ),
+        (
+            with(&["erase", "0", "--parts", "who"], &ORDER),
+            "why and detail can be erased",
+        ),
+        (
+            with(&["erase", "--filter", " ", "--yes"], &ORDER),
+            "an empty one would match every entry",
+        ),
+        (
+            with(&["erase", "--filter", "nofield = 1"], &ORDER),
+            "nofield",
+        ),
+        (with(&["erase", "99"], &ORDER), "99"),
+        (vec!["erase", "0", "--reason", "x"], "--ticket"),
+        (vec!["hold", "place", "a", "--ticket", "x"], "<SEQ>"),
+        (
+            vec![
+                "hold",
+                "place",
+                "a",
+                "--filter",
+                "reason = x",
+                "--ticket",
+                "x",
+            ],
+            "why or detail",
+        ),
+    ] {
+        let output = server.run(&arguments, "");
+        assert_eq!(code(&output), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(said),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    let none = server.run(&["hold", "release", "none", "--ticket", "x"], "");
+    assert_eq!(code(&none), Some(1));
+    assert!(
+        stderr(&none).contains("no hold named \"none\""),
+        "{}",
+        stderr(&none)
+    );
+    let elsewhere = run(
+        server
+            .command(&with(&["erase", "0"], &ORDER))
+            .env("GRAVEN_ADMIN", &server.url),
+        "",
+    );
+    assert_eq!(code(&elsewhere), Some(2));
+    assert!(
+        stderr(&elsewhere).contains("takes no orders"),
+        "{}",
+        stderr(&elsewhere)
+    );
+    let nowhere = run(
+        server
+            .command(&with(&["erase", "0"], &ORDER))
+            .env_remove("GRAVEN_ADMIN"),
+        "",
+    );
+    assert_eq!(code(&nowhere), Some(2));
+    assert!(stderr(&nowhere).contains("--admin"), "{}", stderr(&nowhere));
+}
