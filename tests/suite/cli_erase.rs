@@ -24,22 +24,23 @@ fn what_is_erased_is_gone_and_everybody_can_see_by_whom() {
     let mut server = Server::dev();
     let files = TempDir::new().unwrap();
     let file = |name: &str| files.path().join(name);
-    server.prints(&["append"], &format!("{EVENT}\n"));
+    let sealed = server.prints(&["append"], &format!("{EVENT}\n"));
+    let seq = sealed.trim();
     let before = file("before.json");
-    server.prints(&["prove", "0", "--out", text(&before)], "");
+    server.prints(&["prove", seq, "--out", text(&before)], "");
 
     // Nothing happens unasked.
-    let plan = server.run(&with(&["erase", "0"], &ORDER), "");
+    let plan = server.run(&with(&["erase", seq], &ORDER), "");
     assert_eq!(code(&plan), Some(0));
     assert!(
-        stdout(&plan).starts_with("would erase of 1 entry: 0\n"),
+        stdout(&plan).starts_with(&format!("would erase of 1 entry: {seq}\n")),
         "{}",
         stdout(&plan)
     );
     assert!(stderr(&plan).contains("--yes"), "{}", stderr(&plan));
     assert!(
         server
-            .prints(&["show", "0"], "")
+            .prints(&["show", seq], "")
             .contains("a private matter")
     );
 
@@ -53,8 +54,8 @@ fn what_is_erased_is_gone_and_everybody_can_see_by_whom() {
         "--ticket",
         "C-9",
     ];
-    assert_eq!(server.prints(&hold, "").trim(), "1");
-    let held = server.run(&with(&["erase", "0", "--yes"], &ORDER), "");
+    let placed: u64 = server.prints(&hold, "").trim().parse().unwrap();
+    let held = server.run(&with(&["erase", seq, "--yes"], &ORDER), "");
     assert_eq!(code(&held), Some(1));
     assert!(
         stderr(&held).contains("under the hold \"case 9\""),
@@ -70,27 +71,28 @@ fn what_is_erased_is_gone_and_everybody_can_see_by_whom() {
         serde_json::from_str(&server.prints(&["hold", "list", "-o", "jsonl"], "")).unwrap();
     assert_eq!(
         (&listed["seq"], &listed["placed_by"]),
-        (&Value::from(1), &Value::from("dev:anonymous"))
+        (&Value::from(placed), &Value::from("dev:anonymous"))
     );
     server.prints(&["hold", "release", "case 9", "--ticket", "C-9"], "");
     assert_eq!(server.prints(&["hold", "list", "-o", "jsonl"], ""), "");
 
-    let erased = server.prints(&with(&["erase", "0", "--yes", "-o", "jsonl"], &ORDER), "");
+    let erased = server.prints(&with(&["erase", seq, "--yes", "-o", "jsonl"], &ORDER), "");
     let erased: Value = serde_json::from_str(&erased).unwrap();
-    assert_eq!(erased["erasure_seq"], 3);
+    let by = erased["erasure_seq"].as_u64().unwrap();
+    let says = format!("(entry {by})");
     assert_eq!(
         (&erased["entries"], &erased["dry_run"]),
-        (&Value::from("0"), &Value::from(false))
+        (&Value::from(seq), &Value::from(false))
     );
-    let again = server.prints(&with(&["erase", "0", "--yes"], &ORDER), "");
+    let again = server.prints(&with(&["erase", seq, "--yes"], &ORDER), "");
     assert!(again.starts_with("nothing to erase"), "{again}");
 
-    let shown = server.prints(&["show", "0"], "");
+    let shown = server.prints(&["show", seq], "");
     for said in [
         "ERASED",
         "dev:anonymous",
         "LEGAL-1",
-        "(entry 3)",
+        says.as_str(),
         "she asked for it",
         "adam.py",
     ] {
@@ -101,22 +103,22 @@ fn what_is_erased_is_gone_and_everybody_can_see_by_whom() {
         "{shown}"
     );
     let shown: Value =
-        serde_json::from_str(&server.prints(&["show", "0", "-o", "jsonl"], "")).unwrap();
-    assert_eq!(shown["erasures"][1]["entry"], 3);
+        serde_json::from_str(&server.prints(&["show", seq, "-o", "jsonl"], "")).unwrap();
+    assert_eq!(shown["erasures"][1]["entry"], by);
 
     // Sent again, it is the same entry: the server has to show why there is no receipt.
     let again = server.prints(&["append"], &format!("{EVENT}\n"));
-    assert_eq!(again.trim(), "0 was there already");
+    assert_eq!(again.trim(), format!("{seq} was there already"));
 
     let after = file("after.json");
-    server.prints(&["prove", "0", "--out", text(&after)], "");
+    server.prints(&["prove", seq, "--out", text(&after)], "");
     let verified = server.prints(&["verify", text(&after)], "");
     for said in [
         "OK",
         "why ERASED by dev:anonymous on ",
         "detail ERASED",
         "ticket LEGAL-1",
-        "(entry 3)",
+        says.as_str(),
     ] {
         assert!(verified.contains(said), "{said}: {verified}");
     }
@@ -207,7 +209,9 @@ fn erasure_by_filter_and_wrong_orders() {
             )
         })
         .collect();
-    server.prints(&["append"], &lines);
+    let sealed = server.prints(&["append"], &lines);
+    let first: u64 = sealed.lines().next().unwrap().trim().parse().unwrap();
+    let seq = |number: u64| (first + number).to_string();
     let order = with(
         &[
             "erase",
@@ -221,20 +225,30 @@ fn erasure_by_filter_and_wrong_orders() {
     );
     let erased = server.prints(&order, "");
     assert!(
-        erased.starts_with("erased of 3 entries: 1,3,5, as entry 6 says\n"),
+        erased.starts_with(&format!(
+            "erased of 3 entries: {},{},{}, as entry {} says\n",
+            seq(1),
+            seq(3),
+            seq(5),
+            seq(6)
+        )),
         "{erased}"
     );
     assert!(
         erased.contains("detail") && !erased.contains("why"),
         "{erased}"
     );
-    let shown = server.prints(&["show", "1"], "");
+    let shown = server.prints(&["show", &seq(1)], "");
     assert!(
         shown.contains("born 1990") && shown.contains("ERASED"),
         "{shown}"
     );
-    let range = server.prints(&with(&["erase", "0-2", "--yes"], &ORDER), "");
-    assert!(range.contains("of 3 entries: 0-2"), "{range}");
+    let range = format!("{}-{}", seq(0), seq(2));
+    let range_erased = server.prints(&with(&["erase", &range, "--yes"], &ORDER), "");
+    assert!(
+        range_erased.contains(&format!("of 3 entries: {range}")),
+        "{range_erased}"
+    );
 
     for (arguments, said) in [
         (
