@@ -79,7 +79,16 @@ pub(super) async fn ask_links(
     size: Option<u64>,
     prove: bool,
 ) -> Result<AskedAll, Failure> {
-    let asked = ask_all(asker, links, size, prove).await?;
+    let asked = ask_all(asker, links, size, prove).await.map_err(|failure| {
+        // Whoever may not ask about links may ask about names.
+        if failure.is_denied() && !prove {
+            Failure::other(
+                "this reader may not read which names mean the same: --no-links takes names as they are",
+            )
+        } else {
+            failure
+        }
+    })?;
     if links.is_cut_off() {
         return Err(too_many_names());
     }

@@ -23,43 +23,43 @@ pub(super) struct Failure {
     message: String,
     /// Lines that show the place, safe to print.
     place: Option<String>,
+    /// Whether the server does not let the caller do this.
+    denied: bool,
 }
 
 impl Failure {
-    /// Anything that has no code of its own.
-    pub(super) fn other(message: impl Into<String>) -> Self {
+    fn with(code: u8, message: impl Into<String>) -> Self {
         Self {
-            code: 1,
+            code,
             message: message.into(),
             place: None,
+            denied: false,
         }
+    }
+
+    /// Whether the server does not let the caller do this.
+    pub(super) fn is_denied(&self) -> bool {
+        self.denied
+    }
+
+    /// Anything that has no code of its own.
+    pub(super) fn other(message: impl Into<String>) -> Self {
+        Self::with(1, message)
     }
 
     /// The command was called in a way that it does not understand.
     pub(super) fn usage(message: impl Into<String>) -> Self {
-        Self {
-            code: 2,
-            message: message.into(),
-            place: None,
-        }
+        Self::with(2, message)
     }
 
     /// What was found is not what was sealed.
     pub(super) fn tampered(message: impl Into<String>) -> Self {
-        Self {
-            code: 3,
-            message: message.into(),
-            place: None,
-        }
+        Self::with(3, message)
     }
 
     /// The server cannot be reached.
     pub(super) fn unreached(message: impl Into<String>) -> Self {
-        Self {
-            code: 4,
-            message: message.into(),
-            place: None,
-        }
+        Self::with(4, message)
     }
 
     /// Whether the server cannot be reached.
@@ -69,11 +69,7 @@ impl Failure {
 
     /// It could not be checked.
     pub(super) fn unchecked(message: impl Into<String>) -> Self {
-        Self {
-            code: 5,
-            message: message.into(),
-            place: None,
-        }
+        Self::with(5, message)
     }
 
     /// What a server or a file says is not proved: it is wrong, or it cannot be told.
@@ -127,11 +123,7 @@ impl From<io::Error> for Failure {
     /// An error of standard output.
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Self {
-                code: 0,
-                message: String::new(),
-                place: None,
-            },
+            io::ErrorKind::BrokenPipe => Self::with(0, ""),
             _ => Self::other(format!("writing the output: {error}")),
         }
     }
@@ -155,6 +147,10 @@ impl From<Status> for Failure {
                     Self::other(format!("{message} (retry after {delay} ms)"))
                 }
                 None => Self::other(message),
+            },
+            Code::PermissionDenied => Self {
+                denied: true,
+                ..Self::other(format!("the server does not allow this: {message}"))
             },
             code => Self::other(format!("the server refused: {message} ({code:?})")),
         }

@@ -70,8 +70,13 @@ pub(super) async fn say(
     if global.quiet {
         return Ok(());
     }
-    let line = line(asker, asked).await?;
-    global.say(&line);
+    match line(asker, asked).await {
+        Ok(line) => global.say(&line),
+        Err(failure) if failure.is_denied() => {
+            global.say("who was heard from is not told to a reader with bounds");
+        }
+        Err(failure) => return Err(failure),
+    }
     if matched == 0 {
         global.say("nothing matched; absence in the ledger is not absence in the world");
     }

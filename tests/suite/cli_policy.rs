@@ -136,6 +136,71 @@ fn a_policy_changes_while_the_server_runs_and_the_ledger_says_so() {
     running.append().unwrap();
 }
 
+#[test]
+fn a_reader_with_bounds_asks_on_the_command_line() {
+    let temporary = TempDir::new().unwrap();
+    let dir = temporary.path();
+    let running = Running::start(dir);
+    running.append().unwrap();
+    fs::write(
+        &running.policy,
+        format!("{READER}targets = [\"slurm://a/*\"]\n"),
+    )
+    .unwrap();
+    hang_up(&running.server);
+    let ask = |arguments: &[&str]| {
+        let mut command = running.server.command(arguments);
+        run(command.env("GRAVEN_TOKEN", &running.token), "")
+    };
+    let began = Instant::now();
+    while ask(&["log"]).status.success() {
+        assert!(began.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let refused = stderr(&ask(&["log"]));
+    assert!(refused.contains("ask without it"), "{refused}");
+    let refused = stderr(&ask(&["log", "--no-proof"]));
+    assert!(
+        refused.contains("add target = \"slurm://a/*\" to it"),
+        "{refused}"
+    );
+    let refused = stderr(&ask(&["log", "--no-proof", "target = slurm://a/job/1"]));
+    assert!(
+        refused.contains("--no-links takes names as they are"),
+        "{refused}"
+    );
+    let question = [
+        "log",
+        "--no-proof",
+        "--no-links",
+        "target = slurm://a/job/1",
+        "-o",
+        "jsonl",
+    ];
+    let answer = ask(&question);
+    assert!(answer.status.success(), "{}", stderr(&answer));
+    assert_eq!(stdout(&answer).lines().count(), 1);
+    let said = stderr(&answer);
+    assert!(said.contains("not proved to be all"), "{said}");
+    assert!(said.contains("who was heard from is not told"), "{said}");
+    // All is there to check the tree, and of the two policies nothing to read.
+    let verified = ask(&["verify"]);
+    assert_eq!(verified.status.code(), Some(5));
+    assert!(
+        stdout(&verified).contains("6 parts are WITHHELD"),
+        "{}",
+        stdout(&verified)
+    );
+    let evidence = dir.join("evidence.json");
+    let proved = ask(&["prove", "1", "--out", text(&evidence)]);
+    assert!(proved.status.success(), "{}", stderr(&proved));
+    assert!(
+        !ask(&["prove", "0", "--out", text(&evidence)])
+            .status
+            .success()
+    );
+}
+
 fn hang_up(server: &Server) {
     let killed = Command::new("kill").args(["-HUP", &server.id()]).status();
     assert!(killed.unwrap().success());

@@ -1,11 +1,24 @@
 //! JSON web tokens: what other software signs is accepted, and nothing else is.
 
-use graven::service::jwt::{Expected, Jwt, JwtError, KeySet, KeysError};
-use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use graven::entry::v1;
+use graven::service::jwt::{Expected, Jwt, JwtError, KeySet, KeysError};
+use graven::service::{Authentication, Issuer, Watched};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_stream::StreamExt;
+use tonic::{Code, Request};
+
+use super::access_support::policy;
 use super::jwt_support::{
-    AUDIENCE, ISSUER, claims, faulty, good, header, key, key_set, signed, with,
+    AUDIENCE, ISSUER, claims, encode, faulty, good, header, key, key_set, signed, with,
 };
+use super::service_support::TestServer;
 
 const NOW: u64 = 1_800_000_000;
 
@@ -141,4 +154,107 @@ fn a_key_set_that_cannot_be_meant_is_refused() {
         KeySet::parse(&vec![b' '; 1 << 20]),
         Err(KeysError::TooLarge)
     );
+}
+
+/// A server that takes the tokens of an issuer whose keys stand in `jwks.json` of a directory; what reads them again; and what
+/// tells it to.
+async fn served(dir: &Path) -> (TestServer, JoinHandle<()>, watch::Sender<()>) {
+    let path = dir.join("jwks.json");
+    fs::write(&path, key_set()).unwrap();
+    let keys = Watched::open("keys", vec![path], |contents| {
+        KeySet::parse(&contents[0]).map_err(|error| error.to_string())
+    })
+    .unwrap();
+    let issuer = Issuer::new(expected(), "jwt", keys.subscribe()).unwrap();
+    let everybody = "[[grant]]\nidentity = \"oidc:jwt/*\"\nrole = \"auditor\"\n";
+    let policy = watch::Sender::new(policy(everybody));
+    let authentication = Authentication::required(Vec::new(), vec![issuer], policy.subscribe());
+    let server = TestServer::start_with(authentication.unwrap(), None).await;
+    let (tell, told) = watch::channel(());
+    (server, tokio::spawn(keys.follow(told)), tell)
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+fn bearing<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let header = format!("Bearer {token}").parse().unwrap();
+    request.metadata_mut().insert("authorization", header);
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_its_token() {
+    let temporary = TempDir::new().unwrap();
+    let (server, following, _tell) = served(temporary.path()).await;
+    let mut client = server.client().await;
+    // Clocks may be off by 30 seconds, so this one is good for two more.
+    let short = signed(
+        &header(),
+        &with(claims("a", now()), "exp", json!(now() - 28)),
+        &key(1),
+    );
+    let watch = bearing(v1::WatchEntriesRequest::default(), &short);
+    let mut watched = client.watch_entries(watch).await.unwrap().into_inner();
+    let ended = tokio::time::timeout(Duration::from_secs(60), watched.next())
+        .await
+        .unwrap();
+    let status = ended.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert!(
+        status.message().contains("has expired"),
+        "{}",
+        status.message()
+    );
+    let refused = client
+        .get_checkpoint(bearing(v1::GetCheckpointRequest {}, &short))
+        .await;
+    assert_eq!(
+        refused.unwrap_err().message(),
+        "the bearer token has expired"
+    );
+    following.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_change_while_the_server_runs() {
+    let temporary = TempDir::new().unwrap();
+    let (server, following, tell) = served(temporary.path()).await;
+    let mut client = server.client().await;
+    let old = good("a", now());
+    let new = signed(
+        &with(header(), "kid", json!("k3")),
+        &claims("a", now()),
+        &key(3),
+    );
+    let mut is_good = async |token: &str| {
+        let request = bearing(v1::GetCheckpointRequest {}, token);
+        client.get_checkpoint(request).await.is_ok()
+    };
+    assert!(is_good(&old).await && !is_good(&new).await);
+    // A file that is no key set changes nothing.
+    let path = temporary.path().join("jwks.json");
+    fs::write(&path, r#"{"keys": []}"#).unwrap();
+    tell.send_replace(());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(is_good(&old).await && !is_good(&new).await);
+    let x = encode(key(3).verifying_key().as_bytes());
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k3", "x": x}]});
+    fs::write(&path, set.to_string()).unwrap();
+    tell.send_replace(());
+    let wait = async {
+        while !is_good(&new).await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait)
+        .await
+        .unwrap();
+    assert!(!is_good(&old).await);
+    following.abort();
 }
