@@ -14,7 +14,7 @@ use prost_types::{
 };
 
 /// Fields whose text has a grammar of its own (docs/naming.md), or whose number is a time.
-const SYNTAX: [(&str, &str); 23] = [
+const SYNTAX: [(&str, &str); 25] = [
     ("Code.repository", "TargetName"),
     ("Context.observed_at", "Time"),
     ("Context.occurred_at", "Time"),
@@ -36,8 +36,10 @@ const SYNTAX: [(&str, &str); 23] = [
     ("ActorSignature.seed", "Exactly(32)"),
     ("ActorSignature.signature", "Exactly(64)"),
     ("Adoption.root", "Exactly(32)"),
+    ("Configuration.digest", "Exactly(32)"),
     ("PolicyChange.digest", "Exactly(32)"),
     ("SealLevel.root", "Exactly(32)"),
+    ("Setting.digest", "Exactly(32)"),
 ];
 
 pub(crate) fn generate(descriptors: &FileDescriptorSet) -> Result<String, Box<dyn Error>> {

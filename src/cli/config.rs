@@ -36,6 +36,9 @@ pub(super) struct Config {
     tokens: Vec<TokenLine>,
     #[serde(default, rename = "jwt")]
     issuers: Vec<IssuerLine>,
+    /// All of it, as it stands in the file.
+    #[serde(skip)]
+    pub(super) table: toml::Table,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,14 +83,17 @@ impl Config {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::file("reading", path, &error))?;
-        toml::from_str(&text).map_err(|error| {
+        let table = toml::from_str(&text).unwrap_or_default();
+        let config: Result<Self, _> = toml::from_str(&text);
+        let config = config.map_err(|error| {
             // First where, then the lines there and what is wrong with them.
             let shown = error.to_string();
             let mut lines = shown.trim_end().lines();
             let first = lines.next().unwrap_or_default();
             let place: Vec<_> = lines.map(escape).collect();
             Failure::usage(format!("{}: {first}", path.display())).at_place(place.join("\n"))
-        })
+        })?;
+        Ok(Self { table, ..config })
     }
 
     /// The certificates.

@@ -17,6 +17,8 @@ use super::config::{Config, Identities};
 use super::failure::Failure;
 use super::files::{read_key, read_note};
 use super::init::{home, make};
+use super::self_audit;
+use super::settings::Settings;
 use crate::ledger::{
     Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
 };
@@ -86,6 +88,8 @@ struct Resolved {
     tls: Option<TlsFiles>,
     adopt: bool,
     known_checkpoints: Vec<PathBuf>,
+    /// What the ledger seals about its run; none where it says nothing about it.
+    settings: Option<Settings>,
 }
 
 /// Runs until a signal, or until the ledger stops.
@@ -156,6 +160,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         tls: None,
         adopt: arguments.adopt,
         known_checkpoints: arguments.known_checkpoint.clone(),
+        settings: None,
     })
 }
 
@@ -216,7 +221,38 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         tls,
         adopt: arguments.adopt,
         known_checkpoints,
+        settings: Some(settings(&config, arguments)),
     })
+}
+
+/// The configuration under the flags and variables that win over it.
+fn settings(config: &Config, arguments: &Arguments) -> Settings {
+    let mut table = config.table.clone();
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let known: Vec<String> = arguments
+        .known_checkpoint
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let given = [
+        ("dir", path(&arguments.dir)),
+        ("listen", arguments.listen.clone()),
+        ("admin_listen", arguments.admin_listen.clone()),
+        ("anchor", path(&arguments.anchor)),
+        ("key", path(&arguments.log_key)),
+        // These add to those of the configuration.
+        (
+            "--known-checkpoint",
+            (!known.is_empty()).then(|| known.join("\n")),
+        ),
+        ("--adopt", arguments.adopt.then(String::new)),
+    ];
+    for (name, value) in given {
+        if let Some(value) = value {
+            table.insert(name.to_owned(), value.into());
+        }
+    }
+    Settings::of(&table)
 }
 
 fn policy(config: &Config) -> Result<PolicyFile, Failure> {
@@ -285,12 +321,19 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
     let cannot = |error| Failure::other(format!("waiting for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let (ending, ended_by) = tokio::sync::oneshot::channel();
     let shutdown = async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        let signal = tokio::select! {
+            _ = interrupt.recv() => "SIGINT",
+            _ = terminate.recv() => "SIGTERM",
+        };
+        // Whoever waits for it lives as long as the server.
+        let _ = ending.send(signal);
     };
+    let records_itself = resolved.settings.is_some();
+    if let Some(settings) = resolved.settings.take() {
+        self_audit::start(&ledger, settings).await?;
+    }
     let mut following = match resolved.policy.take() {
         Some(policy) => follow(policy, &ledger).await?,
         None => Following {
@@ -317,6 +360,9 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
     )
     .await;
     drop(following);
+    if records_itself && let (Ok(()), Ok(signal)) = (&served, ended_by.await) {
+        self_audit::stop(&ledger, signal).await;
+    }
     // Joins the ledger's threads, which may still be writing.
     let closed = tokio::task::spawn_blocking(move || ledger.close()).await;
     match (served, closed) {

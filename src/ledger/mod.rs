@@ -36,6 +36,7 @@ mod rederive_directory;
 mod search;
 mod segment_objects;
 mod segments;
+mod self_audit;
 mod sequencer;
 mod show_segment;
 mod signer;

@@ -71,6 +71,7 @@ pub(super) fn stream(
     tokio::spawn(async move {
         if let Err(refusal) = seal_as_they_come(&ledger, &caller, arriving, &answer, closing).await
         {
+            caller.note(&refusal);
             // A client that has gone needs no answer.
             let _ = answer.send(Err(refusal)).await;
         }

@@ -14,6 +14,7 @@ use tonic::server::NamedService;
 
 use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
 use super::identity::{Authentication, Sender, now};
+use super::refusals::{Refusals, Refused};
 use crate::entry::v1;
 
 /// The sender of a call, as far as the ledger knows, and what it may do.
@@ -27,9 +28,16 @@ pub(super) struct Caller {
     policy: Option<watch::Receiver<Arc<Policy>>>,
     /// When its credential ends to be good, in seconds since 1970; none if it says no such time.
     until: Option<f64>,
+    /// What is noted when the call is refused after all.
+    refused: Refused,
 }
 
 impl Caller {
+    /// Notes that the call was refused in the middle of a stream.
+    pub(super) fn note(&self, refusal: &Status) {
+        self.refused.note(refusal);
+    }
+
     /// What it may read.
     pub(super) fn scope(&self) -> Scope {
         self.access.scope()
@@ -78,11 +86,15 @@ async fn wait_until(time: Option<f64>) {
 #[derive(Debug)]
 pub(super) struct Door {
     authentication: Authentication,
+    refusals: Arc<Refusals>,
 }
 
 impl Door {
-    pub(super) fn new(authentication: Authentication) -> Arc<Self> {
-        Arc::new(Self { authentication })
+    pub(super) fn new(authentication: Authentication, refusals: &Arc<Refusals>) -> Arc<Self> {
+        Arc::new(Self {
+            authentication,
+            refusals: Arc::clone(refusals),
+        })
     }
 
     /// Lets a call in, or says why not. A call that anybody may make has no caller.
@@ -92,10 +104,13 @@ impl Door {
         if rule == Some(Rule::Anybody) {
             return Ok(None);
         }
+        let mut refused = Refused::new(&self.refusals, if rule.is_some() { path } else { "" });
         let Sender { envelope, until } = self
             .authentication
-            .identify(request.headers(), request.extensions())?;
+            .identify(request.headers(), request.extensions())
+            .inspect_err(|refusal| refused.note(refusal))?;
         let submitter = envelope.submitter.clone().unwrap_or_default();
+        refused.submitter = Some(submitter.clone());
         let (access, policy) = match &self.authentication {
             Authentication::None => (Access::everything(), None),
             Authentication::Required { policy, .. } => {
@@ -107,13 +122,16 @@ impl Door {
             return Err(Status::unimplemented("there is no such call"));
         };
         if !access.may_call(path) {
-            return Err(role_missing(roles, &submitter.subject));
+            let refusal = role_missing(roles, &submitter.subject);
+            refused.note(&refusal);
+            return Err(refusal);
         }
         Ok(Some(Caller {
             envelope,
             access: Arc::new(access),
             policy,
             until,
+            refused,
         }))
     }
 }
@@ -160,10 +178,20 @@ where
     fn call(&mut self, mut request: http::Request<Body>) -> Answer {
         match self.door.admit(&request) {
             Ok(caller) => {
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
-                }
-                self.inner.call(request)
+                let Some(caller) = caller else {
+                    return self.inner.call(request);
+                };
+                let refused = caller.refused.clone();
+                request.extensions_mut().insert(caller);
+                let answer = self.inner.call(request);
+                Box::pin(async move {
+                    let response = answer.await?;
+                    // A refusal without an answer before it stands in the headers.
+                    if let Some(refusal) = Status::from_header_map(response.headers()) {
+                        refused.note(&refusal);
+                    }
+                    Ok(response)
+                })
             }
             Err(refusal) => Box::pin(ready(Ok(refusal.into_http()))),
         }

@@ -21,6 +21,7 @@ mod policy_file;
 mod query;
 mod read;
 mod receipt;
+mod refusals;
 mod rpc;
 mod segment;
 mod status;
@@ -49,6 +50,7 @@ use admin::Admin;
 use closing::{Close, Closing};
 use door::{Door, Guarded};
 use listen::Incoming;
+use refusals::Refusals;
 use rpc::{Query, Rpc};
 use wire::admin_service_server::AdminServiceServer;
 use wire::ledger_service_server::LedgerServiceServer;
@@ -94,7 +96,9 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let Listeners { public, admin } = listeners.into();
-    let door = Door::new(authentication);
+    let refusals = Arc::new(Refusals::default());
+    let door = Door::new(authentication, &refusals);
+    let sealing = tokio::spawn(refusals::seal(Arc::clone(&refusals), Arc::clone(&ledger)));
     let (close, closing) = Close::new();
     let stopped = async {
         tokio::select! {
@@ -122,7 +126,10 @@ pub async fn serve(
         };
         serve_admin(&ledger, admin, &door, tls, signal).await
     };
-    tokio::try_join!(serving, operating)?;
+    let served = tokio::try_join!(serving, operating);
+    sealing.abort();
+    refusals.seal_rest(&ledger).await;
+    served?;
     match ended.await {
         Ok(Some(reason)) => Err(ServeError::Stopped(reason)),
         _ => Ok(()),

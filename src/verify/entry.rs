@@ -271,7 +271,14 @@ pub(super) fn check_act(header: &Header, body: &Body) -> Result<Option<Box<Act>>
         Some(Act::Release(release)) => !release.name.is_empty() && release.hold_seq < header.seq,
         Some(Act::Adoption(adoption)) => adoption.root.len() == 32 && adoption.size <= header.seq,
         Some(Act::PolicyChange(change)) => change.digest.len() == 32,
-        Some(Act::KeyRotation(_)) | None => true,
+        Some(Act::Start(start)) => start.previous_seq.is_none_or(|seq| seq < header.seq),
+        Some(Act::Configuration(configuration)) => {
+            let settings = &configuration.settings;
+            configuration.digest.len() == 32
+                && settings.iter().all(|setting| setting.digest.len() == 32)
+                && settings.is_sorted_by(|a, b| a.name < b.name)
+        }
+        Some(Act::KeyRotation(_) | Act::Stop(_) | Act::Refusals(_)) | None => true,
     };
     if well_formed {
         Ok(act.map(Box::new))

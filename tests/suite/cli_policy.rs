@@ -66,9 +66,16 @@ impl Running {
         Err(stderr(&appended))
     }
 
-    /// The acts of the ledger, oldest first, as soon as there are so many.
+    /// The policies that the ledger sealed, oldest first, as soon as there are so many.
     fn acts(&self, count: usize) -> Vec<Value> {
-        let log = ["log", "kind = act", "-o", "jsonl", "--token", &self.token];
+        let log = [
+            "log",
+            "action = ledger.policy",
+            "-o",
+            "jsonl",
+            "--token",
+            &self.token,
+        ];
         let began = Instant::now();
         loop {
             let acts: Vec<Value> = self
@@ -183,16 +190,16 @@ fn a_reader_with_bounds_asks_on_the_command_line() {
     let said = stderr(&answer);
     assert!(said.contains("not proved to be all"), "{said}");
     assert!(said.contains("who was heard from is not told"), "{said}");
-    // All is there to check the tree, and of the two policies nothing to read.
+    // All is there to check the tree, and of what the ledger says of itself nothing to read: start, configuration, two policies.
     let verified = ask(&["verify"]);
     assert_eq!(verified.status.code(), Some(5));
     assert!(
-        stdout(&verified).contains("6 parts are WITHHELD"),
+        stdout(&verified).contains("12 parts are WITHHELD"),
         "{}",
         stdout(&verified)
     );
     let evidence = dir.join("evidence.json");
-    let proved = ask(&["prove", "1", "--out", text(&evidence)]);
+    let proved = ask(&["prove", "3", "--out", text(&evidence)]);
     assert!(proved.status.success(), "{}", stderr(&proved));
     assert!(
         !ask(&["prove", "0", "--out", text(&evidence)])

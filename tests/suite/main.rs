@@ -49,6 +49,8 @@ mod cli_queries;
 #[cfg(feature = "server")]
 mod cli_query;
 #[cfg(feature = "server")]
+mod cli_self_audit;
+#[cfg(feature = "server")]
 mod cli_support;
 #[cfg(feature = "server")]
 mod cli_trace;

@@ -171,6 +171,12 @@ object!(v1::LedgerAct, |act, object| {
         Some(Act::KeyRotation(rotation)) => object.always("key_rotation", &Out(rotation))?,
         Some(Act::Adoption(adoption)) => object.always("adoption", &Out(adoption))?,
         Some(Act::PolicyChange(change)) => object.always("policy_change", &Out(change))?,
+        Some(Act::Start(start)) => object.always("start", &Out(start))?,
+        Some(Act::Stop(stop)) => object.always("stop", &Out(stop))?,
+        Some(Act::Configuration(configuration)) => {
+            object.always("configuration", &Out(configuration))?;
+        }
+        Some(Act::Refusals(refusals)) => object.always("refusals", &Out(refusals))?,
         Some(Act::RangeErasure(erasure)) => object.always("range_erasure", &Out(erasure))?,
         Some(Act::Hold(hold)) => object.always("hold", &Out(hold))?,
         Some(Act::Release(release)) => object.always("release", &Out(release))?,
@@ -245,6 +251,48 @@ object!(v1::PolicyChange, |change, object| {
     object.always("digest", &hex::encode(&change.digest))?;
     object.always("grants", &change.grants)?;
     object.text("occasion", &change.occasion)?;
+});
+
+object!(v1::Start, |start, object| {
+    let previous = match start.previous() {
+        v1::PreviousRun::Unspecified => None,
+        v1::PreviousRun::None => Some("none"),
+        v1::PreviousRun::Clean => Some("clean"),
+        v1::PreviousRun::Unclean => Some("unclean"),
+    };
+    object.text("version", &start.version)?;
+    object.some("previous", previous)?;
+    object.some("previous_seq", start.previous_seq)?;
+});
+
+object!(v1::Stop, |stop, object| {
+    object.text("occasion", &stop.occasion)?;
+});
+
+object!(v1::Configuration, |configuration, object| {
+    object.always("digest", &hex::encode(&configuration.digest))?;
+    object.list("changed", &configuration.changed)?;
+    object.always("settings", &all(&configuration.settings))?;
+});
+
+object!(v1::Setting, |setting, object| {
+    object.text("name", &setting.name)?;
+    object.always("digest", &hex::encode(&setting.digest))?;
+});
+
+object!(v1::Refusals, |refusals, object| {
+    object.always("refusals", &all(&refusals.refusals))?;
+    object.some("others", (refusals.others > 0).then_some(refusals.others))?;
+});
+
+object!(v1::Refusal, |refusal, object| {
+    if let Some(submitter) = &refusal.submitter {
+        object.text("issuer", &submitter.issuer)?;
+        object.text("submitter", &submitter.subject)?;
+    }
+    object.text("method", &refusal.method)?;
+    object.text("reason", &refusal.reason)?;
+    object.always("count", &refusal.count)?;
 });
 
 /// Labels as one object.
