@@ -31,6 +31,11 @@ pub(super) struct Config {
     pub(super) known_checkpoints: Vec<PathBuf>,
     /// Who may do what.
     pub(super) policy: Option<PathBuf>,
+    /// Whether every act of reading is recorded, in a ledger of its own.
+    #[serde(default)]
+    pub(super) access_ledger: bool,
+    /// Address and port at which auditors read that ledger.
+    pub(super) access_listen: Option<String>,
     tls: Option<TlsLines>,
     #[serde(default, rename = "token")]
     tokens: Vec<TokenLine>,

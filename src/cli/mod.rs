@@ -3,6 +3,7 @@
 //! Data goes to standard output, everything else to standard error. The format never depends on a terminal; colour and
 //! width may. Exit codes are those of [`failure`].
 
+mod access_ledger;
 mod accuse;
 mod answer;
 mod append;

@@ -7,9 +7,9 @@ use super::settings::Settings;
 use crate::entry::v1;
 use crate::ledger::{Ledger, LedgerError};
 
-/// Seals that the server starts, and with what configuration if it is another one than before. To be called before
-/// anybody is served.
-pub(super) async fn start(ledger: &Arc<Ledger>, settings: Settings) -> Result<(), Failure> {
+/// Seals that the server starts, and with what configuration if there is one and it is another than before. To be called
+/// before anybody is served.
+pub(super) async fn start(ledger: &Arc<Ledger>, settings: Option<Settings>) -> Result<(), Failure> {
     let reading = Arc::clone(ledger);
     let read = move || Ok((reading.previous_run()?, reading.last_configuration()?));
     let (previous, last) = tokio::task::spawn_blocking(read)
@@ -20,7 +20,7 @@ pub(super) async fn start(ledger: &Arc<Ledger>, settings: Settings) -> Result<()
         ..previous
     };
     serve_all_the_same(ledger.record_start(start).await)?;
-    if let Some(configuration) = settings.since(last.as_ref()) {
+    if let Some(configuration) = settings.and_then(|settings| settings.since(last.as_ref())) {
         serve_all_the_same(ledger.record_configuration(configuration).await)?;
     }
     Ok(())

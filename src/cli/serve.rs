@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
+use super::access_ledger::{self, AccessLedger, Place};
 use super::config::{Config, Identities};
 use super::failure::Failure;
 use super::files::{read_key, read_note};
@@ -26,6 +27,7 @@ use crate::service::jwt::KeySet;
 use crate::service::{self, Authentication, Listeners, PolicyFile, ServeError, TlsFiles, Watched};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
+const DEFAULT_ACCESS_LISTEN: &str = "127.0.0.1:7432";
 const DEV_LISTEN: &str = "127.0.0.1:0";
 
 #[derive(Debug, Args)]
@@ -90,6 +92,8 @@ struct Resolved {
     known_checkpoints: Vec<PathBuf>,
     /// What the ledger seals about its run; none where it says nothing about it.
     settings: Option<Settings>,
+    /// Where acts of reading are recorded, if they are.
+    access: Option<Place>,
 }
 
 /// Runs until a signal, or until the ledger stops.
@@ -101,7 +105,14 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         configured(arguments)?
     };
     let ledger = Arc::new(open(&resolved)?);
-    super::runtime()?.block_on(serve(ledger, resolved))
+    let access = match &resolved.access {
+        Some(place) => {
+            let access = access_ledger::open(&place.dir, ledger.genesis().origin())?;
+            Some((Arc::new(access), place.listen))
+        }
+        None => None,
+    };
+    super::runtime()?.block_on(serve(ledger, access, resolved))
 }
 
 fn log_to_stderr(format: LogFormat) {
@@ -161,6 +172,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         adopt: arguments.adopt,
         known_checkpoints: arguments.known_checkpoint.clone(),
         settings: None,
+        access: None,
     })
 }
 
@@ -192,13 +204,9 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
     }
     let tls = config.tls()?;
     for listen in std::iter::once(listen).chain(admin_listen) {
-        if tls.is_none() && !listen.ip().is_loopback() {
-            return Err(Failure::usage(format!(
-                "tokens would cross the network in the clear: give [tls], or a loopback address \
-                 instead of {listen}"
-            )));
-        }
+        check_private(listen, tls.is_some())?;
     }
+    let access = access(&config, &dir, tls.is_some())?;
     let policy = policy(&config)?;
     let Identities {
         authentication,
@@ -222,7 +230,38 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         adopt: arguments.adopt,
         known_checkpoints,
         settings: Some(settings(&config, arguments)),
+        access,
     })
+}
+
+/// Where acts of reading are recorded, if the configuration asks for it.
+fn access(config: &Config, dir: &Path, has_tls: bool) -> Result<Option<Place>, Failure> {
+    if !config.access_ledger {
+        return match &config.access_listen {
+            Some(_) => Err(Failure::usage(
+                "access_listen is the address of an access ledger: it needs access_ledger = true",
+            )),
+            None => Ok(None),
+        };
+    }
+    let listen = config.access_listen.as_deref();
+    let listen = address("access_listen", listen.unwrap_or(DEFAULT_ACCESS_LISTEN))?;
+    check_private(listen, has_tls)?;
+    Ok(Some(Place {
+        dir: dir.join("access"),
+        listen,
+    }))
+}
+
+/// Refuses to send credentials over a network as they are.
+fn check_private(listen: SocketAddr, has_tls: bool) -> Result<(), Failure> {
+    if has_tls || listen.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "tokens would cross the network in the clear: give [tls], or a loopback address instead \
+         of {listen}"
+    )))
 }
 
 /// The configuration under the flags and variables that win over it.
@@ -265,10 +304,10 @@ fn policy(config: &Config) -> Result<PolicyFile, Failure> {
     Ok(PolicyFile::open(path)?)
 }
 
-fn address(flag: &str, text: &str) -> Result<SocketAddr, Failure> {
+fn address(setting: &str, text: &str) -> Result<SocketAddr, Failure> {
     text.parse().map_err(|_| {
         Failure::usage(format!(
-            "{flag} {text}: expected an address and port, such as 127.0.0.1:7431"
+            "{setting} {text}: expected an address and port, such as 127.0.0.1:7431"
         ))
     })
 }
@@ -310,7 +349,11 @@ fn known_checkpoint(path: &Path) -> Result<KnownCheckpoint, Failure> {
     Ok(KnownCheckpoint { source, note })
 }
 
-async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, Failure> {
+async fn serve(
+    ledger: Arc<Ledger>,
+    access: Option<(Arc<Ledger>, SocketAddr)>,
+    mut resolved: Resolved,
+) -> Result<ExitCode, Failure> {
     let (public, address) = bind(resolved.listen).await?;
     let (admin, admin_address) = match resolved.admin_listen {
         Some(listen) => bind(listen)
@@ -332,7 +375,7 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
     };
     let records_itself = resolved.settings.is_some();
     if let Some(settings) = resolved.settings.take() {
-        self_audit::start(&ledger, settings).await?;
+        self_audit::start(&ledger, Some(settings)).await?;
     }
     let mut following = match resolved.policy.take() {
         Some(policy) => follow(policy, &ledger).await?,
@@ -341,7 +384,16 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
             told: watch::channel(()).1,
         },
     };
-    announce(&ledger, &resolved, address, admin_address);
+    let access = match access {
+        Some((access, listen)) => {
+            let tls = resolved.tls.as_ref().map(TlsFiles::tls);
+            let origin = ledger.genesis().origin();
+            let authentication = &resolved.authentication;
+            Some(AccessLedger::start(access, listen, origin, authentication, tls).await?)
+        }
+        None => None,
+    };
+    announce(&ledger, &resolved, address, admin_address, access.as_ref());
     let Resolved {
         authentication,
         keys,
@@ -351,16 +403,16 @@ async fn serve(ledger: Arc<Ledger>, mut resolved: Resolved) -> Result<ExitCode, 
     let tls = tls_files.as_ref().map(TlsFiles::tls);
     following.add(tls_files, keys);
     let listeners = Listeners { public, admin };
-    let served = service::serve(
-        Arc::clone(&ledger),
-        listeners,
-        authentication,
-        tls,
-        shutdown,
-    )
-    .await;
+    let reads = access.as_ref().map(AccessLedger::log);
+    let serving = Arc::clone(&ledger);
+    let served =
+        service::serve_recording(serving, listeners, authentication, tls, reads, shutdown).await;
     drop(following);
-    if records_itself && let (Ok(()), Ok(signal)) = (&served, ended_by.await) {
+    let signal = ended_by.await.ok().filter(|_| served.is_ok());
+    if let Some(access) = access {
+        access.stop(signal).await;
+    }
+    if let Some(signal) = signal.filter(|_| records_itself) {
         self_audit::stop(&ledger, signal).await;
     }
     // Joins the ledger's threads, which may still be writing.
@@ -416,7 +468,13 @@ impl Following {
 }
 
 /// Tells where the ledger is and what to pin.
-fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr, admin: Option<SocketAddr>) {
+fn announce(
+    ledger: &Ledger,
+    resolved: &Resolved,
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    access: Option<&AccessLedger>,
+) {
     let scheme = if resolved.tls.is_some() {
         "https"
     } else {
@@ -428,6 +486,9 @@ fn announce(ledger: &Ledger, resolved: &Resolved, address: SocketAddr, admin: Op
     if let Some(admin) = admin {
         let admin = format!("admin {scheme}://{admin}\n");
         lines.push_str(&admin);
+    }
+    if let Some(access) = access {
+        lines.push_str(&access.announcement(scheme));
     }
     if matches!(resolved.authentication, Authentication::None) {
         let directory = format!("directory {}\n", resolved.dir.display());

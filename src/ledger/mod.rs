@@ -266,6 +266,22 @@ impl Ledger {
         outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
     }
 
+    /// Appends submissions in this order, each all or nothing, those that fit in one commit. Waits for room in the queue.
+    /// When one is refused, those after it may be in the ledger.
+    pub async fn append_in_order(&self, submissions: Vec<Submission>) -> Result<(), LedgerError> {
+        self.wait_for_index().await?;
+        let mut outcomes = Vec::with_capacity(submissions.len());
+        for submission in submissions {
+            outcomes.push(self.queue.submit(submission).await?);
+        }
+        for outcome in outcomes {
+            outcome
+                .await
+                .unwrap_or_else(|_| Err(self.queue.stopped()))?;
+        }
+        Ok(())
+    }
+
     /// Waits while too much is not indexed: a start reads all of that anew, and a question does too.
     async fn wait_for_index(&self) -> Result<(), LedgerError> {
         let near = |sealed: &Arc<Sealed>| {

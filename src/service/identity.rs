@@ -152,6 +152,34 @@ impl Authentication {
         })
     }
 
+    /// The same, with every role taken away but that of auditors. Follows the policy as it changes, in a task that ends with
+    /// it.
+    #[must_use]
+    pub fn for_auditors(&self) -> Self {
+        let Self::Required {
+            tokens,
+            issuers,
+            policy,
+        } = self
+        else {
+            return Self::None;
+        };
+        let mut all = policy.clone();
+        let auditors = watch::Sender::new(Arc::new(all.borrow_and_update().for_auditors()));
+        let policy = auditors.subscribe();
+        tokio::spawn(async move {
+            while all.changed().await.is_ok() {
+                let changed = all.borrow_and_update().for_auditors();
+                auditors.send_replace(Arc::new(changed));
+            }
+        });
+        Self::Required {
+            tokens: tokens.clone(),
+            issuers: issuers.clone(),
+            policy,
+        }
+    }
+
     /// Who sent a request with these headers, over a connection with these extensions.
     pub(super) fn identify(
         &self,

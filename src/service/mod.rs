@@ -20,6 +20,8 @@ mod listen;
 mod policy_file;
 mod query;
 mod read;
+mod read_facts;
+mod reads;
 mod receipt;
 mod refusals;
 mod rpc;
@@ -41,13 +43,14 @@ pub use count::response as count_response;
 pub use identity::{Authentication, Issuer, Token, TokenError, check_token_name};
 pub use policy_file::PolicyFile;
 pub use query::response as search_response;
+pub use reads::ReadLog;
 pub use tls::{Tls, TlsFiles};
 pub use watched::{FileError, Watched};
 pub use wire::DESCRIPTORS;
 
 use crate::ledger::Ledger;
 use admin::Admin;
-use closing::{Close, Closing};
+use closing::Close;
 use door::{Door, Guarded};
 use listen::Incoming;
 use refusals::Refusals;
@@ -95,6 +98,18 @@ pub async fn serve(
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    serve_recording(ledger, listeners, authentication, tls, None, shutdown).await
+}
+
+/// The same; and every act of reading goes to `reads` before it is answered.
+pub async fn serve_recording(
+    ledger: Arc<Ledger>,
+    listeners: impl Into<Listeners>,
+    authentication: Authentication,
+    tls: Option<Tls>,
+    reads: Option<ReadLog>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
     let Listeners { public, admin } = listeners.into();
     let refusals = Arc::new(Refusals::default());
     let door = Door::new(authentication, &refusals);
@@ -115,7 +130,11 @@ pub async fn serve(
         // Likewise.
         let _ = stop.send(true);
     };
-    let serving = serve_public(&ledger, public, &door, closing, tls.clone(), signal);
+    let handlers = (
+        Rpc::new(Arc::clone(&ledger), closing.clone(), reads.clone()),
+        Query::new(Arc::clone(&ledger), closing, reads),
+    );
+    let serving = serve_public(handlers, public, &door, tls.clone(), signal);
     let operating = async {
         let Some(admin) = admin else {
             return Ok(());
@@ -137,21 +156,20 @@ pub async fn serve(
 }
 
 async fn serve_public(
-    ledger: &Arc<Ledger>,
+    (rpc, query): (Rpc, Query),
     listener: TcpListener,
     door: &Arc<Door>,
-    closing: Closing,
     tls: Option<Tls>,
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<LedgerServiceServer<Rpc>>().await;
     health.set_serving::<QueryServiceServer<Query>>().await;
-    let service = LedgerServiceServer::new(Rpc::new(Arc::clone(ledger), closing.clone()))
+    let service = LedgerServiceServer::new(rpc)
         .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
-    let query = QueryServiceServer::new(Query::new(Arc::clone(ledger), closing))
-        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    let query =
+        QueryServiceServer::new(query).max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     limits::harden(&mut Server::builder())
         .add_service(Guarded::new(health_service, door))
         .add_service(Guarded::new(service, door))

@@ -7,6 +7,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::closing::Closing;
 use super::door::Caller;
+use super::read_facts::Asked;
+use super::reads::{ReadLog, Reading, Recorded};
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
@@ -18,11 +20,17 @@ use crate::ledger::Ledger;
 pub(super) struct Rpc {
     ledger: Arc<Ledger>,
     closing: Closing,
+    /// Where acts of reading go, if anywhere.
+    reads: Option<ReadLog>,
 }
 
 impl Rpc {
-    pub(super) fn new(ledger: Arc<Ledger>, closing: Closing) -> Self {
-        Self { ledger, closing }
+    pub(super) fn new(ledger: Arc<Ledger>, closing: Closing, reads: Option<ReadLog>) -> Self {
+        Self {
+            ledger,
+            closing,
+            reads,
+        }
     }
 }
 
@@ -30,11 +38,17 @@ impl Rpc {
 pub(super) struct Query {
     ledger: Arc<Ledger>,
     closing: Closing,
+    /// Where acts of reading go, if anywhere.
+    reads: Option<ReadLog>,
 }
 
 impl Query {
-    pub(super) fn new(ledger: Arc<Ledger>, closing: Closing) -> Self {
-        Self { ledger, closing }
+    pub(super) fn new(ledger: Arc<Ledger>, closing: Closing, reads: Option<ReadLog>) -> Self {
+        Self {
+            ledger,
+            closing,
+            reads,
+        }
     }
 }
 
@@ -44,19 +58,23 @@ impl QueryService for Query {
         &self,
         request: Request<v1::SearchRequest>,
     ) -> Result<Response<v1::SearchResponse>, Status> {
-        let scope = caller(&request)?.scope();
-        query::search(&self.ledger, &scope, request.into_inner()).await
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::search(&request));
+        reading.answered(query::search(&self.ledger, &caller.scope(), request).await)
     }
 
     async fn count(
         &self,
         request: Request<v1::CountRequest>,
     ) -> Result<Response<v1::CountResponse>, Status> {
-        let scope = caller(&request)?.scope();
-        count::count(&self.ledger, &scope, request.into_inner()).await
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::count(&request));
+        reading.answered(count::count(&self.ledger, &caller.scope(), request).await)
     }
 
-    type WatchStream = ReceiverStream<Result<v1::WatchResponse, Status>>;
+    type WatchStream = Recorded<v1::WatchResponse>;
 
     async fn watch(
         &self,
@@ -64,32 +82,41 @@ impl QueryService for Query {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let caller = caller(&request)?;
         let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.of(&caller));
-        let entries = watch::matches(ledger, &caller.scope(), &request.into_inner(), closing)?;
-        Ok(Response::new(entries))
+        let (request, newest) = (request.into_inner(), ledger.published().size());
+        let reading = Reading::new(self.reads.as_ref(), &caller, || {
+            Asked::watch(&request, newest)
+        });
+        reading.streams(|| watch::matches(ledger, &caller.scope(), &request, closing))
     }
 
     async fn get_history(
         &self,
         request: Request<v1::GetHistoryRequest>,
     ) -> Result<Response<v1::GetHistoryResponse>, Status> {
-        let scope = caller(&request)?.scope();
-        inquiry::history(&self.ledger, scope, request.into_inner()).await
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::history(&request));
+        reading.answered(inquiry::history(&self.ledger, caller.scope(), request).await)
     }
 
     async fn get_lineage(
         &self,
         request: Request<v1::GetLineageRequest>,
     ) -> Result<Response<v1::GetLineageResponse>, Status> {
-        let scope = caller(&request)?.scope();
-        inquiry::lineage(&self.ledger, scope, request.into_inner()).await
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::lineage(&request));
+        reading.answered(inquiry::lineage(&self.ledger, caller.scope(), request).await)
     }
 
     async fn get_segment(
         &self,
         request: Request<v1::GetSegmentRequest>,
     ) -> Result<Response<v1::GetSegmentResponse>, Status> {
-        let scope = caller(&request)?.scope();
-        segment::get(&self.ledger, &scope, request.into_inner()).await
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::segment(&request));
+        reading.answered(segment::get(&self.ledger, &caller.scope(), request).await)
     }
 }
 
@@ -140,22 +167,31 @@ impl LedgerService for Rpc {
         &self,
         request: Request<v1::GetEntryRequest>,
     ) -> Result<Response<v1::GetEntryResponse>, Status> {
-        let scope = caller(&request)?.scope();
-        read::one(&self.ledger, scope, request.into_inner().seq).await
+        let caller = caller(&request)?;
+        let seq = request.into_inner().seq;
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::entry(seq));
+        reading.answered(read::one(&self.ledger, caller.scope(), seq).await)
     }
 
-    type ListEntriesStream = ReceiverStream<Result<v1::ListEntriesResponse, Status>>;
+    type ListEntriesStream = Recorded<v1::ListEntriesResponse>;
 
     async fn list_entries(
         &self,
         request: Request<v1::ListEntriesRequest>,
     ) -> Result<Response<Self::ListEntriesStream>, Status> {
-        let scope = caller(&request)?.scope();
-        let entries = read::list(Arc::clone(&self.ledger), scope, request.into_inner());
-        Ok(Response::new(entries))
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::list(&request));
+        reading.streams(|| {
+            Ok(read::list(
+                Arc::clone(&self.ledger),
+                caller.scope(),
+                request,
+            ))
+        })
     }
 
-    type WatchEntriesStream = ReceiverStream<Result<v1::WatchEntriesResponse, Status>>;
+    type WatchEntriesStream = Recorded<v1::WatchEntriesResponse>;
 
     async fn watch_entries(
         &self,
@@ -163,8 +199,11 @@ impl LedgerService for Rpc {
     ) -> Result<Response<Self::WatchEntriesStream>, Status> {
         let caller = caller(&request)?;
         let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.of(&caller));
-        let entries = watch::entries(ledger, caller.scope(), &request.into_inner(), closing)?;
-        Ok(Response::new(entries))
+        let (request, newest) = (request.into_inner(), ledger.published().size());
+        let reading = Reading::new(self.reads.as_ref(), &caller, || {
+            Asked::watch_entries(&request, newest)
+        });
+        reading.streams(|| watch::entries(ledger, caller.scope(), &request, closing))
     }
 
     async fn get_checkpoint(
@@ -179,8 +218,11 @@ impl LedgerService for Rpc {
         &self,
         request: Request<v1::GetGenesisRequest>,
     ) -> Result<Response<v1::GetGenesisResponse>, Status> {
-        let scope = caller(&request)?.scope();
-        read::blocking(&self.ledger, move |ledger| read::genesis(ledger, &scope)).await
+        let caller = caller(&request)?;
+        let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::entry(0));
+        let scope = caller.scope();
+        let answer = read::blocking(&self.ledger, move |ledger| read::genesis(ledger, &scope));
+        reading.answered(answer.await)
     }
 
     async fn get_inclusion_proof(

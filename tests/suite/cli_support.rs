@@ -73,20 +73,42 @@ impl Server {
 
     /// The same, of which it is asked where it takes orders.
     pub(super) fn start_with(
-        mut command: Command,
+        command: Command,
         dir: PathBuf,
         temporary: TempDir,
         admin: bool,
     ) -> Self {
+        Self::started(command, dir, temporary, admin).0
+    }
+
+    /// A server that `command` starts, with the address and the key of its access ledger.
+    pub(super) fn start_with_access(
+        command: Command,
+        dir: PathBuf,
+        temporary: TempDir,
+    ) -> (Self, (String, String)) {
+        let (server, mut line) = Self::started(command, dir, temporary, false);
+        let url = line("access listening on ");
+        line("access origin ");
+        let key = line("access key ");
+        (server, (url, key))
+    }
+
+    fn started(
+        mut command: Command,
+        dir: PathBuf,
+        temporary: TempDir,
+        admin: bool,
+    ) -> (Self, impl FnMut(&str) -> String) {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut line = |prefix: &str| {
+        let mut line = move |prefix: &str| {
             let line = lines.next().unwrap().unwrap();
             line.strip_prefix(prefix).unwrap().to_string()
         };
         let (url, origin, key) = (line("listening on "), line("origin "), line("key "));
         let admin = admin.then(|| line("admin "));
-        Self {
+        let server = Self {
             child,
             url,
             origin,
@@ -94,7 +116,8 @@ impl Server {
             admin,
             dir,
             _temporary: temporary,
-        }
+        };
+        (server, line)
     }
 
     /// A command that talks to this server and pins its key.

@@ -15,6 +15,8 @@ mod access_support;
 #[cfg(feature = "server")]
 mod certificates;
 #[cfg(feature = "server")]
+mod cli_access;
+#[cfg(feature = "server")]
 mod cli_as_of;
 #[cfg(feature = "server")]
 mod cli_commands;
@@ -142,6 +144,8 @@ mod service_jwt;
 mod service_query;
 #[cfg(feature = "server")]
 mod service_read;
+#[cfg(feature = "server")]
+mod service_reads;
 #[cfg(feature = "server")]
 mod service_support;
 #[cfg(feature = "server")]

@@ -101,6 +101,19 @@ impl Policy {
         self.sha256
     }
 
+    /// Only those grants that make somebody an auditor.
+    #[must_use]
+    pub fn for_auditors(&self) -> Self {
+        let auditors = self
+            .grants
+            .iter()
+            .filter(|grant| grant.permission.role() == Role::Auditor);
+        Self {
+            grants: auditors.cloned().collect(),
+            sha256: self.sha256,
+        }
+    }
+
     /// What a submitter may do.
     pub fn access(&self, submitter: &v1::Submitter) -> Access {
         let grants = self.grants.iter().filter(|grant| grant.is_for(submitter));
