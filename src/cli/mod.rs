@@ -5,6 +5,7 @@
 
 mod access_ledger;
 mod accuse;
+mod actor_keys;
 mod answer;
 mod append;
 mod arguments;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::actor_keys::attestation;
 use super::answer::{Ask, Asker};
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::bodies::{malformed, receive};
@@ -20,7 +21,8 @@ use crate::verify::Verdict;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The entry is checked against the signed checkpoint, and an actor's signature by the actor's key."
+    after_help = "The entry is checked against the signed checkpoint, and an actor's signature by the \
+                  key that made it.\nEntries before it say whose key that is (docs/naming.md)."
 )]
 pub(super) struct Arguments {
     /// Which entry
@@ -62,6 +64,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         aliases(&asker, &row, header.recorded_at, size).await?
     };
     row.erasures = erasures(arguments, &row).await?;
+    let attested = attestation(&asker, &row, seq, size).await?;
     let format = arguments.output.output;
     let mut rows = RowWriter::single(format);
     if format == Format::Table {
@@ -73,6 +76,9 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         for (name, alias) in &aliases {
             global.say(&format!("{} is also {alias}", escape(name)));
         }
+    }
+    if let Some(attested) = attested {
+        global.say(&attested);
     }
     global.say(&format!("in the tree of checkpoint {size}"));
     if !asker.is_pinned() {

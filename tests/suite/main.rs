@@ -37,6 +37,8 @@ mod cli_export_rows;
 #[cfg(feature = "server")]
 mod cli_identity;
 #[cfg(feature = "server")]
+mod cli_keys;
+#[cfg(feature = "server")]
 mod cli_known;
 #[cfg(feature = "server")]
 mod cli_linked;

@@ -1,0 +1,105 @@
+//! Keys of actors: whose key it is that signed an entry, as entries before it say.
+//!
+//! A key is registered for an identity by an event `key.register`, and taken back by `key.revoke`: the key is the target,
+//! the identity the grantee. What counts is the order of the ledger, which nobody can alter.
+
+use super::answer::{Ask, Asker, MAX_PAGE_SIZE};
+use super::bodies::malformed;
+use super::failure::Failure;
+use super::render::escape;
+use crate::entry::hex;
+use crate::entry::json::Row;
+use crate::index::filter::Filter;
+
+const REGISTER: &str = "key.register";
+const REVOKE: &str = "key.revoke";
+
+/// A registration, or its end.
+struct Statement {
+    seq: u64,
+    registers: bool,
+    identity: String,
+    said_by: String,
+}
+
+/// What an actor's signature on the entry `seq` is worth, in words that are safe to print; nothing where there is none.
+/// Entries that are not below `size` do not count.
+pub(super) async fn attestation(
+    asker: &Asker,
+    row: &Row,
+    seq: u64,
+    size: u64,
+) -> Result<Option<String>, Failure> {
+    let envelope = row.envelope.as_ref();
+    let Some(signature) = envelope.and_then(|envelope| envelope.actor_signature.as_ref()) else {
+        return Ok(None);
+    };
+    let Some(actor) = row.actor() else {
+        return Ok(Some("not attested: the entry names no actor".to_owned()));
+    };
+    let statements = statements(asker, &signature.public_key, seq, size).await?;
+    let about_actor = |statement: &&Statement| statement.identity == actor;
+    let said = match statements.iter().rev().find(about_actor) {
+        Some(last) if last.registers => format!(
+            "attested: the key is {}'s, as entry {} says, sent by {}",
+            escape(actor),
+            last.seq,
+            escape(&last.said_by)
+        ),
+        Some(last) => format!(
+            "not attested: entry {} had revoked the key, sent by {}",
+            last.seq,
+            escape(&last.said_by)
+        ),
+        None => match statements.last() {
+            Some(other) => format!(
+                "not attested: the key is not {}'s; entry {} says that it is {}'s",
+                escape(actor),
+                other.seq,
+                escape(&other.identity)
+            ),
+            None => "not attested: no entry before it says whose key it is".to_owned(),
+        },
+    };
+    Ok(Some(said))
+}
+
+/// What the entries before `seq` say of a key, in their order.
+async fn statements(
+    asker: &Asker,
+    key: &[u8],
+    seq: u64,
+    size: u64,
+) -> Result<Vec<Statement>, Failure> {
+    if seq == 0 {
+        return Ok(Vec::new());
+    }
+    let key = hex::encode(key);
+    let filter = format!(
+        "target = \"iam://ledger/key/{key}\" AND (action = {REGISTER} OR action = {REVOKE}) \
+         AND NOT outcome = failure AND NOT outcome = denied"
+    );
+    let mut answer = asker.ask(Ask {
+        filter: Filter::parse(&filter).map_err(|error| Failure::other(error.to_string()))?,
+        range: 0..seq,
+        descending: false,
+        size: Some(size),
+        prove: true,
+        page_size: MAX_PAGE_SIZE,
+    });
+    let mut statements = Vec::new();
+    while let Some((header, body)) = answer.next().await? {
+        let row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
+        let Some(what) = &row.what else { continue };
+        statements.push(Statement {
+            seq: header.seq,
+            registers: what.action == REGISTER,
+            identity: what.grantee.clone(),
+            said_by: row
+                .submitter()
+                .unwrap_or("somebody who is withheld")
+                .to_owned(),
+        });
+    }
+    Ok(statements)
+}

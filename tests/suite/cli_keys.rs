@@ -1,0 +1,122 @@
+//! Whose key signed an entry, as `graven show` tells: as entries before it say, and no others.
+
+use ed25519_dalek::SigningKey;
+use graven::entry::{CheckedEvent, Seed, signature, v1};
+use graven::service::client::LedgerServiceClient;
+use prost::Message;
+
+use super::cli_support::{Server, stderr};
+
+struct Site {
+    server: Server,
+    key: SigningKey,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Site {
+    /// Appends an event, which the key signs if `signed`, and gives its seq.
+    fn append(&self, mut event: v1::Event, signed: bool) -> u64 {
+        if signed {
+            let encoded = event.encode_to_vec().into();
+            let checked = CheckedEvent::check(&encoded).unwrap();
+            let parts: Vec<_> = checked
+                .parts
+                .iter()
+                .map(|(tag, bytes)| (*tag, bytes.as_ref()))
+                .collect();
+            let (seed, origin) = (Seed([4; 32]), &self.server.origin);
+            event.actor_signature = Some(signature::sign(&self.key, &seed, origin, &parts));
+        }
+        let request = v1::AppendRequest {
+            event: Some(event),
+            ..Default::default()
+        };
+        let url = self.server.url.clone();
+        let appended = self.runtime.block_on(async {
+            let mut client = LedgerServiceClient::connect(url).await.unwrap();
+            client.append(request).await.unwrap().into_inner()
+        });
+        appended.receipt.unwrap().first_seq
+    }
+
+    /// Appends what `actor` did, signed.
+    fn signed(&self, actor: &str) -> u64 {
+        self.append(event("file.update", "fs://nfs1/a", actor, ""), true)
+    }
+
+    /// Appends that the key is somebody's from now on, or is not any more.
+    fn say(&self, action: &str, identity: &str) -> u64 {
+        let key = self.key.verifying_key().to_bytes();
+        let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let target = format!("iam://ledger/key/{digits}");
+        self.append(event(action, &target, "oidc:corp/admin", identity), false)
+    }
+
+    fn told(&self, seq: u64) -> String {
+        let shown = self.server.run(&["show", &seq.to_string()], "");
+        assert!(shown.status.success(), "{}", stderr(&shown));
+        stderr(&shown)
+    }
+}
+
+fn event(action: &str, target: &str, actor: &str, grantee: &str) -> v1::Event {
+    v1::Event {
+        who: Some(v1::Who {
+            actor: actor.into(),
+            ..Default::default()
+        }),
+        what: Some(v1::What {
+            action: action.into(),
+            grantee: grantee.into(),
+            targets: vec![v1::Target {
+                uri: target.into(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }),
+        context: Some(v1::Context {
+            source: "test".into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+#[test]
+fn show_says_whether_the_key_of_a_signature_was_the_actors() {
+    let site = Site {
+        server: Server::dev(),
+        key: SigningKey::from_bytes(&[9; 32]),
+        runtime: tokio::runtime::Runtime::new().unwrap(),
+    };
+    let (alice, bob) = ("oidc:corp/alice", "oidc:corp/bob");
+    let early = site.signed(alice);
+    let unsigned = site.append(event("file.update", "fs://nfs1/a", alice, ""), false);
+    let registered = site.say("key.register", alice);
+    let attested = site.signed(alice);
+    let others = site.signed(bob);
+    let revoked = site.say("key.revoke", alice);
+    let late = site.signed(alice);
+
+    let holds = |seq: u64, expected: &str| {
+        let told = site.told(seq);
+        assert!(told.contains(expected), "{seq}: {told}");
+    };
+    // What came later changes nothing about what was.
+    holds(
+        early,
+        "not attested: no entry before it says whose key it is",
+    );
+    let whose = format!(
+        "attested: the key is {alice}'s, as entry {registered} says, sent by dev:anonymous"
+    );
+    holds(attested, &whose);
+    assert!(!site.told(attested).contains("not attested"));
+    let another = format!(
+        "not attested: the key is not {bob}'s; entry {registered} says that it is {alice}'s"
+    );
+    holds(others, &another);
+    let over = format!("not attested: entry {revoked} had revoked the key, sent by dev:anonymous");
+    holds(late, &over);
+    assert!(!site.told(unsigned).contains("attested"));
+}
