@@ -37,6 +37,9 @@ fn read_part(part: &v1::Part) -> Result<(Tag, Content), Malformed> {
         Some(v1::part::Content::Erased(commitment)) => Content::Erased(read_hash(commitment)?),
         None => return Err(malformed("a part has no content")),
     };
+    if part.erased_by.is_some() && !matches!(content, Content::Erased(_)) {
+        return Err(malformed("a part that is there names who erased it"));
+    }
     Ok((tag, content))
 }
 

@@ -48,13 +48,22 @@ impl Caller {
     pub(super) async fn changed(&mut self) -> Status {
         let until = self.until;
         tokio::select! {
-            () = wait_until(until) => {
-                Status::unauthenticated("the bearer token has expired: call again with another one")
-            }
-            () = self.other_access() => {
-                Status::permission_denied("what the caller may do has changed: call again")
-            }
+            () = wait_until(until) => expired(),
+            () = self.other_access() => access_changed(),
         }
+    }
+
+    /// Refuses it if its credential has expired since it came in, or if it may do something else by now.
+    pub(super) fn check_again(&self) -> Result<(), Status> {
+        if self.until.is_some_and(|until| until <= now()) {
+            return Err(expired());
+        }
+        let submitter = self.envelope.submitter.clone().unwrap_or_default();
+        let policy = self.policy.as_ref();
+        if policy.is_some_and(|policy| policy.borrow().access(&submitter) != *self.access) {
+            return Err(access_changed());
+        }
+        Ok(())
     }
 
     /// Waits until it may do something else.
@@ -70,6 +79,14 @@ impl Caller {
         // Nobody changes the policy any more.
         std::future::pending::<()>().await;
     }
+}
+
+fn expired() -> Status {
+    Status::unauthenticated("the bearer token has expired: call again with another one")
+}
+
+fn access_changed() -> Status {
+    Status::permission_denied("what the caller may do has changed: call again")
 }
 
 /// Waits until a time in seconds since 1970, for ever if there is none, or none that comes soon.

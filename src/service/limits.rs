@@ -6,6 +6,8 @@ use tonic::transport::Server;
 
 /// A batch of 1,000 events fits.
 pub(super) const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a question about health, which anybody may ask.
+pub(super) const MAX_HEALTH_BYTES: usize = 4 * 1024;
 /// The largest entry with its salts and proofs fits.
 pub(super) const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
 /// Connections at one time.

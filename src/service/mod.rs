@@ -163,6 +163,7 @@ async fn serve_public(
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
+    let health_service = health_service.max_decoding_message_size(limits::MAX_HEALTH_BYTES);
     health.set_serving::<LedgerServiceServer<Rpc>>().await;
     health.set_serving::<QueryServiceServer<Query>>().await;
     let service = LedgerServiceServer::new(rpc)
@@ -187,6 +188,7 @@ async fn serve_admin(
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
+    let health_service = health_service.max_decoding_message_size(limits::MAX_HEALTH_BYTES);
     health.set_serving::<AdminServiceServer<Admin>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)

@@ -217,6 +217,7 @@ pub(super) fn scoped(entry: &SealedEntry, scope: &Scope) -> v1::Entry {
             Content::Withheld(commitment) | Content::Erased(commitment) => *commitment,
         };
         part.content = Some(v1::part::Content::Withheld(commitment.to_vec()));
+        part.erased_by = None;
     }
     shown
 }

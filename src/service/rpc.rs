@@ -120,13 +120,14 @@ impl QueryService for Query {
     }
 }
 
-/// What the door found out. A request that did not pass it gets no further.
+/// What the door found out. A request that did not pass it gets no further; neither does one whose message came so long
+/// after its headers that its sender would not be let in any more.
 pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
-    request
-        .extensions()
-        .get()
-        .cloned()
-        .ok_or_else(|| Status::unauthenticated("the sender was not authenticated"))
+    let caller: Option<Caller> = request.extensions().get().cloned();
+    let caller =
+        caller.ok_or_else(|| Status::unauthenticated("the sender was not authenticated"))?;
+    caller.check_again()?;
+    Ok(caller)
 }
 
 #[tonic::async_trait]

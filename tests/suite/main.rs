@@ -11,6 +11,8 @@
 #[cfg(feature = "server")]
 mod access_matrix;
 #[cfg(feature = "server")]
+mod access_parked;
+#[cfg(feature = "server")]
 mod access_support;
 #[cfg(feature = "server")]
 mod certificates;
