@@ -14,18 +14,16 @@ use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Header, v1, wire};
 use crate::index::{
-    Difference, Ranges, SegmentError, SegmentId, SegmentRecord, Term, TermRange, check_terms,
+    Difference, SegmentError, SegmentId, SegmentRecord, Term, TermRange, check_terms,
     first_difference,
 };
 use crate::merkle::{Hash, range_of_inclusions};
 use crate::note::{Checkpoint, Note, VerifierKey};
 use crate::verify::{
-    Accusation, Contradiction, DerivedSegment, FalseSeal, Judgement, Lie, Rederivation, ShownEntry,
-    ShownSegment,
+    Accusation, Contradiction, DerivedSegment, FalseSeal, Lie, MAX_ACCUSED_SEGMENTS, Rederivation,
+    ShownEntry, ShownSegment,
 };
 
-/// Segments of level 0 whose entries are put into one accusation.
-const MAX_SEGMENTS: u64 = 8;
 /// Seqs whose postings are asked for together.
 const SEQS_AT_ONCE: usize = 1 << 18;
 
@@ -58,28 +56,19 @@ impl Accuser<'_> {
     ) -> Result<Option<(Accusation, Lie)>, Failure> {
         let Some((level, numbers)) = &found.segments else {
             let accusation = self.accuse_seal(found.seq).await?;
-            return Ok(self.convinced(Some(accusation)));
+            return Ok(accusation.convincing(self.key));
         };
         // What the server shows of a segment need not be what was sealed, nor a segment at all.
         let shown = match self.accuse_shown().await {
             Err(failure) if failure.is_unreached() => return Err(failure),
             shown => shown.unwrap_or_default(),
         };
-        match self.convinced(shown) {
+        match shown.and_then(|shown| shown.convincing(self.key)) {
             None if *level == 0 => {
                 let accusation = self.accuse_by_entries(found, numbers.clone()).await?;
-                Ok(self.convinced(accusation))
+                Ok(accusation.and_then(|accusation| accusation.convincing(self.key)))
             }
             proved => Ok(proved),
-        }
-    }
-
-    /// The accusation, if it convinces us: what does not will convince nobody.
-    fn convinced(&self, accusation: Option<Accusation>) -> Option<(Accusation, Lie)> {
-        let accusation = accusation?;
-        match accusation.judge(Some(self.key)) {
-            Judgement::Proved(lie) | Judgement::Unpinned(lie) => Some((accusation, lie)),
-            Judgement::NothingProved(_) => None,
         }
     }
 
@@ -209,7 +198,7 @@ impl Accuser<'_> {
         found: &FalseSeal,
         numbers: Range<u64>,
     ) -> Result<Option<Accusation>, Failure> {
-        if numbers.end.saturating_sub(numbers.start) > MAX_SEGMENTS {
+        if numbers.end.saturating_sub(numbers.start) > MAX_ACCUSED_SEGMENTS {
             return Ok(None);
         }
         let tree = self.newest_tree().await?;
@@ -285,13 +274,7 @@ impl Accuser<'_> {
                 return Ok(None);
             };
             let have = built.postings(&found, &range, &window).map_err(own)?;
-            let only = |a: &Ranges, b: &Ranges| {
-                a.intersection(&b.complement(window.clone())).iter().next()
-            };
-            let first = [only(&have, &said), only(&said, &have)]
-                .into_iter()
-                .flatten()
-                .min();
+            let first = have.first_difference(&said, window);
             if first.is_some() {
                 return Ok(first);
             }

@@ -176,11 +176,7 @@ fn print(row: &Row) -> std::io::Result<()> {
 }
 
 fn row(answer: &v1::EraseResponse, dry_run: bool) -> Result<Row, Failure> {
-    let runs = answer
-        .entries
-        .iter()
-        .map(|range| range.first_seq..range.end_seq);
-    let entries: Ranges = runs.collect();
+    let entries: Ranges = answer.entries.iter().collect();
     if entries.is_empty() != answer.parts.is_empty() || (dry_run && answer.erasure_seq.is_some()) {
         return Err(malformed("what it says of an erasure contradicts itself"));
     }

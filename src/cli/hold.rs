@@ -192,10 +192,6 @@ impl Record for Row {
 
 fn row(placed: v1::PlacedHold) -> Row {
     let hold = placed.hold.unwrap_or_default();
-    let runs = hold
-        .entries
-        .iter()
-        .map(|range| range.first_seq..range.end_seq);
     Row {
         name: hold.name,
         seq: placed.seq,
@@ -203,7 +199,7 @@ fn row(placed: v1::PlacedHold) -> Row {
         placed_by: placed.placed_by.unwrap_or_default().subject,
         ticket: hold.ticket,
         reason: hold.reason,
-        entries: ranges_text(&runs.collect()),
+        entries: ranges_text(&hold.entries.iter().collect()),
         filter: hold.filter,
     }
 }

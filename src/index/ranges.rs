@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::entry::v1;
+
 /// A set of seqs: runs that ascend and do not touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ranges(Vec<Range<u64>>);
@@ -52,6 +54,23 @@ impl Ranges {
     pub fn contains(&self, seq: u64) -> bool {
         let first_beyond = self.0.partition_point(|run| run.end <= seq);
         self.0.get(first_beyond).is_some_and(|run| run.start <= seq)
+    }
+
+    /// The runs as messages carry them, ascending.
+    pub fn to_seq_ranges(&self) -> Vec<v1::SeqRange> {
+        let range = |run: &Range<u64>| v1::SeqRange {
+            first_seq: run.start,
+            end_seq: run.end,
+        };
+        self.0.iter().map(range).collect()
+    }
+
+    /// The first seq that is in one of both sets alone.
+    pub fn first_difference(&self, other: &Self, within: Range<u64>) -> Option<u64> {
+        let only_here = self.intersection(&other.complement(within.clone()));
+        let only_there = other.intersection(&self.complement(within));
+        let first = [only_here.iter().next(), only_there.iter().next()];
+        first.into_iter().flatten().min()
     }
 
     /// The seqs in either set.
@@ -120,6 +139,14 @@ impl FromIterator<Range<u64>> for Ranges {
             set.insert(run);
         }
         set
+    }
+}
+
+impl<'a> FromIterator<&'a v1::SeqRange> for Ranges {
+    /// The seqs of all these ranges, in whatever order and however they overlap.
+    fn from_iter<I: IntoIterator<Item = &'a v1::SeqRange>>(ranges: I) -> Self {
+        let runs = ranges.into_iter();
+        runs.map(|range| range.first_seq..range.end_seq).collect()
     }
 }
 

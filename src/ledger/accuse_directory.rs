@@ -15,12 +15,9 @@ use crate::index::{Difference, Segment, SegmentError, SegmentId, Term, TermRange
 use crate::merkle::{prove_inclusion, prove_range};
 use crate::note::VerifierKey;
 use crate::verify::{
-    Accusation, Contradiction, DerivedSegment, FalseSeal, Judgement, Lie, Rederivation, Scratch,
-    ShownEntry, ShownSegment,
+    Accusation, Contradiction, DerivedSegment, FalseSeal, Lie, MAX_ACCUSED_SEGMENTS, Rederivation,
+    Scratch, ShownEntry, ShownSegment,
 };
-
-/// Segments of level 0 whose entries are put into one accusation.
-const MAX_SEGMENTS: u64 = 8;
 
 /// Where a segment that is stored differs from the one that was derived.
 pub(super) struct Differing<S: Scratch> {
@@ -55,27 +52,18 @@ where
     ) -> Result<Option<(Accusation, Lie)>, LedgerError> {
         let Some((level, numbers)) = &found.segments else {
             let accusation = self.accusation(found.seq, Contradiction::Seal)?;
-            return Ok(self.convinced(accusation));
+            return Ok(accusation.and_then(|accusation| accusation.convincing(self.key)));
         };
         let shown = match differing {
             Some(differing) => self.accuse_segment(differing)?,
             None => None,
         };
-        match self.convinced(shown) {
+        match shown.and_then(|shown| shown.convincing(self.key)) {
             None if *level == 0 => {
                 let accusation = self.accuse_by_entries(found, numbers)?;
-                Ok(self.convinced(accusation))
+                Ok(accusation.and_then(|accusation| accusation.convincing(self.key)))
             }
             proved => Ok(proved),
-        }
-    }
-
-    /// The accusation, if it convinces us: what does not will convince nobody.
-    fn convinced(&self, accusation: Option<Accusation>) -> Option<(Accusation, Lie)> {
-        let accusation = accusation?;
-        match accusation.judge(Some(self.key)) {
-            Judgement::Proved(lie) | Judgement::Unpinned(lie) => Some((accusation, lie)),
-            Judgement::NothingProved(_) => None,
         }
     }
 
@@ -135,7 +123,7 @@ where
         let [span, ..] = INDEX_SPANS;
         let seqs = numbers.start.saturating_mul(span)..numbers.end.saturating_mul(span);
         let size = self.reader.tree().size();
-        if numbers.end.saturating_sub(numbers.start) > MAX_SEGMENTS || seqs.end > size {
+        if numbers.end.saturating_sub(numbers.start) > MAX_ACCUSED_SEGMENTS || seqs.end > size {
             return Ok(None);
         }
         let hashes = prove_range(self.reader.tree(), seqs.start, seqs.end, size);
@@ -226,8 +214,5 @@ where
         return Ok(None);
     };
     let have = built.postings(&found, &range, &window).map_err(own)?;
-    let only_here = have.intersection(&said.complement(window.clone()));
-    let only_there = said.intersection(&have.complement(window));
-    let first = [only_here.iter().next(), only_there.iter().next()];
-    Ok(first.into_iter().flatten().min())
+    Ok(have.first_difference(&said, window))
 }

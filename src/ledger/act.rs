@@ -4,8 +4,15 @@ use prost::Message;
 
 use super::error::LedgerError;
 use super::ports::{Entropy, fill};
+use super::reader::SealedEntry;
 use super::submission::Submission;
-use crate::entry::{Kind, Seed, v1};
+use crate::entry::{Kind, Seed, Tag, v1};
+
+/// What an entry of kind 2 says the ledger did.
+pub(crate) fn act_of(entry: &SealedEntry) -> Option<v1::ledger_act::Act> {
+    let what = v1::What::decode(entry.body.disclosed(Tag::What)?.as_ref()).ok()?;
+    what.act?.act.filter(|_| entry.header.kind == Kind::Act)
+}
 
 /// The entry by which the ledger `origin` says that it did `act`, called `action`.
 pub(crate) fn submission(

@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::act;
+use super::act::{self, act_of};
 use super::error::{Damage, LedgerError};
 use super::hold::Holds;
 use super::keys::{ERASURE, key_seq, seq_key};
@@ -130,8 +130,8 @@ impl Ledger {
             return Ok(erasure);
         }
         let act = Act::RangeErasure(v1::RangeErasure {
-            entries: ranges(&erasure.entries),
-            parts: numbers(&order.parts),
+            entries: erasure.entries.to_seq_ranges(),
+            parts: parts(order).map(|tag| tag.number().into()).collect(),
             ticket: order.ticket.clone(),
             reason: order.reason.clone(),
         });
@@ -234,19 +234,9 @@ pub(super) fn check_text(
     Err(LedgerError::BadOrder { field, rule })
 }
 
-/// Ranges as messages carry them.
-pub(super) fn ranges(seqs: &Ranges) -> Vec<v1::SeqRange> {
-    let range = |run: &std::ops::Range<u64>| v1::SeqRange {
-        first_seq: run.start,
-        end_seq: run.end,
-    };
-    seqs.runs().iter().map(range).collect()
-}
-
-/// The numbers of parts, ascending, each once.
-fn numbers(tags: &[Tag]) -> Vec<u32> {
-    let named = Tag::ALL.iter().filter(|tag| tags.contains(tag));
-    named.map(|tag| tag.number().into()).collect()
+/// The parts of an order, ascending, each once.
+fn parts(order: &ErasureOrder) -> impl Iterator<Item = Tag> {
+    Tag::ALL.into_iter().filter(|tag| order.parts.contains(tag))
 }
 
 /// What an order would erase, while its entries are read.
@@ -260,10 +250,7 @@ impl Plan<'_> {
     fn take(&mut self, entry: &SealedEntry) -> Result<(), LedgerError> {
         let seq = entry.header.seq;
         let (mut found, mut gone) = (false, false);
-        for tag in numbers(&self.order.parts)
-            .into_iter()
-            .filter_map(Tag::from_number)
-        {
+        for tag in parts(self.order) {
             match entry.body.content(tag) {
                 Some(Content::Disclosed { bytes, .. }) => {
                     self.count(tag, bytes.len() as u64);
@@ -337,13 +324,6 @@ pub(super) fn pending(store: &dyn Read) -> Result<Option<u64>, LedgerError> {
         })
     };
     store.get(Space::Meta, ERASURE)?.map(read).transpose()
-}
-
-/// What an entry of kind 2 says the ledger did.
-pub(super) fn act_of(entry: &SealedEntry) -> Option<Act> {
-    let what = entry.body.disclosed(Tag::What)?.as_ref();
-    let what: v1::What = prost::Message::decode(what).ok()?;
-    what.act?.act.filter(|_| entry.header.kind == Kind::Act)
 }
 
 /// Rewrites the packs of `entries` without the parts `tags` and what would give them away. Returns where they stand.

@@ -5,7 +5,8 @@
 use std::sync::PoisonError;
 
 use super::Ledger;
-use super::erase::{MAX_RANGES, MAX_REASON_BYTES, MAX_TICKET_BYTES, act_of, check_text, ranges};
+use super::act::act_of;
+use super::erase::{MAX_RANGES, MAX_REASON_BYTES, MAX_TICKET_BYTES, check_text};
 use super::error::{Damage, LedgerError};
 use super::keys::{HOLD_PREFIX, after, hold_key, key_seq};
 use super::reader::{Reader, SealedEntry};
@@ -105,7 +106,7 @@ fn check_hold(hold: &mut v1::Hold) -> Result<(), LedgerError> {
     {
         return wrong("entries", "has a range without entries");
     }
-    hold.entries = ranges(&seqs(&hold.entries));
+    hold.entries = hold.entries.iter().collect::<Ranges>().to_seq_ranges();
     if hold.entries.len() > MAX_RANGES {
         return wrong("entries", "has more than 4096 ranges");
     }
@@ -184,7 +185,7 @@ impl Holds {
             let filter = (!filter.trim().is_empty()).then(|| Filter::parse(&filter));
             Ok(Held {
                 name,
-                entries: seqs(&entries),
+                entries: entries.iter().collect(),
                 filter: filter.transpose().map_err(damaged)?,
             })
         });
@@ -206,10 +207,4 @@ impl Holds {
         }
         Ok(None)
     }
-}
-
-/// The seqs of ranges.
-fn seqs(ranges: &[v1::SeqRange]) -> Ranges {
-    let runs = ranges.iter().map(|range| range.first_seq..range.end_seq);
-    runs.collect()
 }

@@ -27,7 +27,6 @@ mod merges;
 mod open;
 mod pack;
 mod parallel;
-mod policy;
 mod ports;
 mod published;
 mod queue;

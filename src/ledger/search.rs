@@ -125,16 +125,14 @@ impl Answer<'_> {
         }
         let mut known = None;
         for (segment, piece) in pieces {
-            let last = match &segment {
-                Some(segment) => {
-                    let candidates = self.candidates(segment, &mut known, &piece)?;
-                    self.take(&candidates)?
-                }
-                None if self.search.prove => self.take_all(&piece)?,
-                None => {
-                    let candidates = self.behind_the_index(&piece)?;
-                    self.take(&candidates)?
-                }
+            let candidates = match &segment {
+                Some(segment) => self.candidates(segment, &mut known, &piece)?,
+                None => self.behind_the_index(&piece)?,
+            };
+            let last = if segment.is_none() && self.search.prove {
+                self.take_all(&piece, &candidates)?
+            } else {
+                self.take(&candidates)?
             };
             if let Some(last) = last {
                 return Ok(self.answered(range, last));
@@ -182,8 +180,11 @@ impl Answer<'_> {
 
     /// Takes every entry of a piece behind the index, since a proof has to show them all: those that cannot match without
     /// what can be erased of them. Returns the last seq that was looked at if the page is full.
-    fn take_all(&mut self, piece: &Range<u64>) -> Result<Option<u64>, LedgerError> {
-        let candidates = self.behind_the_index(piece)?;
+    fn take_all(
+        &mut self,
+        piece: &Range<u64>,
+        candidates: &Ranges,
+    ) -> Result<Option<u64>, LedgerError> {
         let mut rest = piece.clone();
         while !rest.is_empty() {
             let some = match self.search.direction {
@@ -196,7 +197,7 @@ impl Answer<'_> {
                 Direction::Forward => rest.start = some.end,
                 Direction::Reverse => rest.end = some.start,
             }
-            for entry in self.entries_behind_the_index(&some, &candidates)? {
+            for entry in self.entries_behind_the_index(&some, candidates)? {
                 let seq = entry.header.seq;
                 let is_full = if candidates.contains(seq) {
                     self.take_entry(entry)?

@@ -1,19 +1,18 @@
-//! What the ledger records about its own running: starts, stops, configurations, refused requests.
+//! What the ledger records about its own running: starts, stops, configurations, policies, refused requests.
 
-use prost::Message;
-
-use super::act;
+use super::act::{self, act_of};
 use super::error::LedgerError;
 use super::search::Search;
 use super::{Ledger, SealedEntry};
 use crate::entry::v1::ledger_act::Act;
-use crate::entry::{Kind, Tag, v1};
+use crate::entry::{Kind, v1};
 use crate::index::filter::Filter;
 use crate::store::Direction;
 
 const START: &str = "ledger.start";
 const STOP: &str = "ledger.stop";
 const CONFIGURE: &str = "ledger.configure";
+const POLICY: &str = "ledger.policy";
 const REFUSE: &str = "ledger.refuse";
 
 impl Ledger {
@@ -61,6 +60,20 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.record(CONFIGURE, Act::Configuration(configuration))
             .await
+    }
+
+    /// The last change of the policy that was sealed. Blocks while it reads.
+    pub fn last_policy(&self) -> Result<Option<v1::PolicyChange>, LedgerError> {
+        let last = self.last_act(&[POLICY])?;
+        Ok(last.and_then(|(_, act)| match act {
+            Act::PolicyChange(change) => Some(change),
+            _ => None,
+        }))
+    }
+
+    /// Seals that another policy says who may do what.
+    pub async fn record_policy(&self, change: v1::PolicyChange) -> Result<(), LedgerError> {
+        self.record(POLICY, Act::PolicyChange(change)).await
     }
 
     /// Seals that requests were refused.
@@ -114,9 +127,4 @@ impl Ledger {
         }
         Ok(true)
     }
-}
-
-fn act_of(entry: &SealedEntry) -> Option<Act> {
-    let what = v1::What::decode(entry.body.disclosed(Tag::What)?.as_ref()).ok()?;
-    what.act?.act
 }

@@ -169,8 +169,7 @@ fn seqs(entries: &[v1::SeqRange]) -> Result<Ranges, Status> {
             "has a range without entries",
         ));
     }
-    let runs = entries.iter().map(|range| range.first_seq..range.end_seq);
-    Ok(runs.collect())
+    Ok(entries.iter().collect())
 }
 
 fn read_filter(text: &str) -> Result<Filter, Status> {
@@ -185,10 +184,6 @@ fn read_filter(text: &str) -> Result<Filter, Status> {
 }
 
 fn erased(erasure: &Erasure) -> v1::EraseResponse {
-    let range = |run: &std::ops::Range<u64>| v1::SeqRange {
-        first_seq: run.start,
-        end_seq: run.end,
-    };
     let parts = erasure.parts.iter().map(|part| v1::ErasedParts {
         tag: part.tag.number().into(),
         entries: part.entries,
@@ -196,7 +191,7 @@ fn erased(erasure: &Erasure) -> v1::EraseResponse {
     });
     v1::EraseResponse {
         erasure_seq: erasure.seq,
-        entries: erasure.entries.runs().iter().map(range).collect(),
+        entries: erasure.entries.to_seq_ranges(),
         parts: parts.collect(),
         already_erased: erasure.already_erased,
         checkpoint: erasure.published.note.clone(),

@@ -38,6 +38,8 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tonic::transport::Server;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::server::{HealthReporter, health_reporter};
 
 pub use count::response as count_response;
 pub use identity::{Authentication, Issuer, Token, TokenError, check_token_name};
@@ -162,8 +164,7 @@ async fn serve_public(
     tls: Option<Tls>,
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let health_service = health_service.max_decoding_message_size(limits::MAX_HEALTH_BYTES);
+    let (health, health_service) = health();
     health.set_serving::<LedgerServiceServer<Rpc>>().await;
     health.set_serving::<QueryServiceServer<Query>>().await;
     let service = LedgerServiceServer::new(rpc)
@@ -187,8 +188,7 @@ async fn serve_admin(
     tls: Option<Tls>,
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let health_service = health_service.max_decoding_message_size(limits::MAX_HEALTH_BYTES);
+    let (health, health_service) = health();
     health.set_serving::<AdminServiceServer<Admin>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
@@ -202,4 +202,11 @@ async fn serve_admin(
         .serve_with_incoming_shutdown(Incoming::new(listener, tls), signal)
         .await?;
     Ok(())
+}
+
+/// Tells whether services serve, to anybody who asks.
+fn health() -> (HealthReporter, HealthServer<impl Health>) {
+    let (reporter, service) = health_reporter();
+    let service = service.max_decoding_message_size(limits::MAX_HEALTH_BYTES);
+    (reporter, service)
 }

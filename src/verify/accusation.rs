@@ -92,6 +92,9 @@ pub enum Contradiction {
     Seal,
 }
 
+/// Segments of level 0 that one seal added and whose entries are put into one accusation, at most.
+pub const MAX_ACCUSED_SEGMENTS: u64 = 8;
+
 /// What an accusation comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
@@ -126,6 +129,14 @@ impl Accusation {
             (Ok(lie), Some(_)) => Judgement::Proved(lie),
             (Ok(lie), None) => Judgement::Unpinned(lie),
             (Err(finding), _) => Judgement::NothingProved(finding),
+        }
+    }
+
+    /// The accusation with what it says, if it convinces whoever pinned `key`: what does not will convince nobody.
+    pub fn convincing(self, key: &VerifierKey) -> Option<(Self, Lie)> {
+        match self.judge(Some(key)) {
+            Judgement::Proved(lie) | Judgement::Unpinned(lie) => Some((self, lie)),
+            Judgement::NothingProved(_) => None,
         }
     }
 

@@ -297,15 +297,11 @@ pub fn erased_by(act: &Act) -> Option<(Ranges, Vec<Tag>)> {
             let seqs = erasure.seq..erasure.seq.saturating_add(1);
             Some((seqs.into(), erasable(&erasure.parts)))
         }
-        Act::RangeErasure(erasure) => Some((seqs(&erasure.entries), erasable(&erasure.parts))),
+        Act::RangeErasure(erasure) => {
+            Some((erasure.entries.iter().collect(), erasable(&erasure.parts)))
+        }
         _ => None,
     }
-}
-
-/// The seqs of ranges.
-fn seqs(ranges: &[v1::SeqRange]) -> Ranges {
-    let runs = ranges.iter().map(|range| range.first_seq..range.end_seq);
-    runs.collect()
 }
 
 /// Whether ranges ascend, none of them empty, with a gap between two.

@@ -38,7 +38,9 @@ mod trust;
 mod verdict;
 mod withhold;
 
-pub use accusation::{Accusation, Contradiction, Judgement, Lie, ShownEntry, ShownSegment};
+pub use accusation::{
+    Accusation, Contradiction, Judgement, Lie, MAX_ACCUSED_SEGMENTS, ShownEntry, ShownSegment,
+};
 pub use accusation_file::{ACCUSATION_FORMAT, MAX_ACCUSATION_BYTES};
 pub use audit::{Audit, AuditReport};
 pub use case::{Case, CaseReport, Extends, Made, ProvedCase};

@@ -15,6 +15,22 @@ use tonic_types::StatusExt;
 
 use super::service_support::TestServer;
 
+/// Somebody for each role, named for it.
+pub(super) const ROLES: &str = r#"
+[[grant]]
+identity = "oidc:corp/writer"
+role = "writer"
+[[grant]]
+identity = "oidc:corp/reader"
+role = "reader"
+[[grant]]
+identity = "oidc:corp/auditor"
+role = "auditor"
+[[grant]]
+identity = "oidc:corp/operator"
+role = "operator"
+"#;
+
 /// Sends a bearer token along.
 #[derive(Clone)]
 pub(super) struct Bearer(pub(super) Option<MetadataValue<Ascii>>);

@@ -4,17 +4,14 @@
 //! ledgers, so none of this may change: what has to be different is another version, beside this one.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::path::PathBuf;
 
-use bytes::Bytes;
 use graven::entry::body::{Body, Content};
 use graven::entry::v1::ledger_act::Act;
 use graven::entry::{Header, Kind, v1};
 use graven::index::filter::Filter;
 use graven::index::{
-    Facts, Segment, SegmentId, SegmentRecord, SegmentWriter, Source, Term, TermMap, TermRange,
-    merge,
+    Facts, Segment, SegmentId, SegmentRecord, SegmentWriter, Term, TermMap, TermRange, merge,
 };
 use graven::merkle::{prove_inclusion, prove_range};
 use graven::verify::{
@@ -24,7 +21,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 
 use super::golden_events::full;
-use super::verify_support::{Sealer, checked, event_message};
+use super::verify_support::{Sealer, Whole, checked, event_message};
 
 const SPAN: u64 = 1_024;
 const HOUR: i64 = 3_600_000_000_000;
@@ -46,21 +43,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 
 type Section = BTreeMap<String, String>;
 
-struct InMemory(Bytes);
-
-impl Source for InMemory {
-    type Error = Infallible;
-
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, Infallible> {
-        Ok(self.0.slice(offset as usize..offset as usize + length))
-    }
-}
-
-type Built = Segment<InMemory>;
+type Built = Segment<Whole>;
 
 const FIRST: SegmentId = SegmentId {
     level: 0,
@@ -68,7 +51,7 @@ const FIRST: SegmentId = SegmentId {
 };
 
 fn open((record, bytes): (SegmentRecord, Vec<u8>)) -> Built {
-    Segment::open(InMemory(bytes.into()), record).unwrap()
+    Segment::open(Whole(bytes.into()), record).unwrap()
 }
 
 fn event(n: u64) -> v1::Event {

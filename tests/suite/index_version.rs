@@ -1,22 +1,19 @@
 //! Index version 1 is sealed in ledgers: what it is does not change, and of an index of another version nothing is proved,
 //! and nothing called absent or false.
 
-use std::convert::Infallible;
-
-use bytes::Bytes;
 use graven::entry::genesis::{Genesis, INDEX_SPANS, INDEX_VERSION};
 use graven::entry::v1::ledger_act::Act;
 use graven::entry::{Kind, v1};
 use graven::index::filter::Filter;
-use graven::index::{FIELDS, FieldKind, Source};
+use graven::index::{FIELDS, FieldKind};
 use graven::merkle::prove_inclusion;
 use graven::verify::{
     Accusation, Check, Contradiction, CountQuestion, Deriving, Finding, Judgement, Question,
-    Reason, Rederivation, Scratch, ShownEntry, Verdict, verify_count, verify_page,
+    Reason, Rederivation, ShownEntry, Verdict, verify_count, verify_page,
 };
 use prost::Message;
 
-use super::verify_support::{Sealer, event};
+use super::verify_support::{Memory, Sealer, event};
 
 /// The indexed fields of version 1: tag, name, and how a term follows from a value.
 const VERSION_1: [(u16, &str, &str); 36] = [
@@ -261,37 +258,6 @@ fn an_unknown_index_cannot_be_accused() {
                 proved => panic!("{index}: {proved:?}"),
             }
         }
-    }
-}
-
-/// Room in memory.
-struct Memory;
-
-struct Whole(Bytes);
-
-impl Source for Whole {
-    type Error = Infallible;
-
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, Infallible> {
-        Ok(self.0.slice(offset as usize..offset as usize + length))
-    }
-}
-
-impl Scratch for Memory {
-    type Error = Infallible;
-    type Sink = Vec<u8>;
-    type Source = Whole;
-
-    fn create(&self) -> Result<Vec<u8>, Infallible> {
-        Ok(Vec::new())
-    }
-
-    fn finish(&self, sink: Vec<u8>) -> Result<Whole, Infallible> {
-        Ok(Whole(sink.into()))
     }
 }
 

@@ -187,7 +187,7 @@ fn what_was_proved_before_an_erasure_is_proved_after_it() {
     }
     drop(ledger);
     assert_eq!(operator.audit(&disk, None).unwrap().verdict, Verdict::Ok);
-    let scratch = super::verify_rederive::Memory;
+    let scratch = super::verify_support::Memory;
     let rederived = graven::ledger::rederive_directory(
         &disk,
         &operator.key().verifier(),

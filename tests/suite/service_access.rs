@@ -8,22 +8,11 @@ use prost::Message;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 
-use super::access_support::{Governed, policy, reason};
+use super::access_support::{Governed, ROLES, policy, reason};
 use super::service_support::event;
 
-const ALL: &str = r#"
-[[grant]]
-identity = "oidc:corp/writer"
-role = "writer"
-[[grant]]
-identity = "oidc:corp/reader"
-role = "reader"
-[[grant]]
-identity = "oidc:corp/auditor"
-role = "auditor"
-[[grant]]
-identity = "oidc:corp/operator"
-role = "operator"
+/// Grants with bounds.
+const BOUND: &str = r#"
 [[grant]]
 identity = "oidc:corp/bound"
 role = "reader"
@@ -334,7 +323,7 @@ targets = ["fs://scratch/*"]
 /// A server with entries inside and outside of what `bound` may read.
 async fn with_entries() -> (Governed, Vec<bool>) {
     let names = ["writer", "reader", "auditor", "operator", "bound", "nobody"];
-    let governed = Governed::start(&names, ALL).await;
+    let governed = Governed::start(&names, &format!("{ROLES}{BOUND}")).await;
     let (mut client, _) = governed.clients(Some("writer")).await;
     let mut inside = Vec::new();
     for (target, source, within) in [
@@ -643,7 +632,7 @@ async fn another_policy_holds_at_once_and_ends_streams() {
     // Another policy that means the same for somebody changes nothing for them.
     governed
         .policy
-        .send_replace(policy(&format!("# The same.\n{ALL}")));
+        .send_replace(policy(&format!("# The same.\n{ROLES}{BOUND}")));
     let next = tokio::time::timeout(Duration::from_secs(20), watched.next())
         .await
         .unwrap();

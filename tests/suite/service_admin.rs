@@ -8,23 +8,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use super::access_support::{Bearer, Governed};
+use super::access_support::{Bearer, Governed, ROLES};
 use super::service_support::{TestServer, event, with_id};
-
-const POLICY: &str = r#"
-[[grant]]
-identity = "oidc:corp/writer"
-role = "writer"
-[[grant]]
-identity = "oidc:corp/reader"
-role = "reader"
-[[grant]]
-identity = "oidc:corp/auditor"
-role = "auditor"
-[[grant]]
-identity = "oidc:corp/operator"
-role = "operator"
-"#;
 
 type Admin = AdminServiceClient<InterceptedService<Channel, Bearer>>;
 
@@ -70,7 +55,7 @@ fn append(event: v1::Event) -> v1::AppendRequest {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_an_operator_orders_and_only_at_the_operators_port() {
     let names = ["writer", "reader", "auditor", "operator"];
-    let governed = Governed::start(&names, POLICY).await;
+    let governed = Governed::start(&names, ROLES).await;
     let (mut writer, _) = governed.clients(Some("writer")).await;
     writer.append(append(detailed(0))).await.unwrap();
     let url = &governed.server.admin;

@@ -1,18 +1,16 @@
 //! An operator who seals a false index, played: deriving it again finds the lie, and what shows it convinces others of
 //! that lie and of no other.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use graven::entry::v1::ledger_act::Act;
 use graven::entry::{Kind, v1};
-use graven::index::{SegmentId, SegmentWriter, Source, Term, TermRange, field};
+use graven::index::{SegmentId, SegmentWriter, Term, TermRange, field};
 use graven::ledger::{Directory, Ledger, SegmentQuestion, rederive_directory};
 use graven::store::{MemoryDisk, Objects};
 use graven::verify::{
-    Accusation, Check, Contradiction, Judgement, Scratch, ShownEntry, ShownSegment, Verdict,
+    Accusation, Check, Contradiction, Judgement, ShownEntry, ShownSegment, Verdict,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -21,7 +19,7 @@ use super::cli_support::{graven, run, stderr, stdout, text};
 use super::ledger_support::{Operator, append, wait_until_indexed};
 use super::lying_support::{LIES, Lie, ask, event, hiding_ledger_with, ledger_with};
 use super::service_support::TestServer;
-use super::verify_support::Sealer;
+use super::verify_support::{Memory, Sealer};
 
 fn about_mallory() -> Term {
     Term {
@@ -427,38 +425,6 @@ fn a_stopped_directory_gives_the_proof_of_its_false_index() {
     // It is never overwritten.
     let again = run(graven().args(directory), "");
     assert_eq!(again.status.code(), Some(2), "{}", stderr(&again));
-}
-
-/// Room in memory.
-#[derive(Clone)]
-pub(crate) struct Memory;
-
-pub(crate) struct Whole(Bytes);
-
-impl Source for Whole {
-    type Error = Infallible;
-
-    fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, Infallible> {
-        Ok(self.0.slice(offset as usize..offset as usize + length))
-    }
-}
-
-impl Scratch for Memory {
-    type Error = Infallible;
-    type Sink = Vec<u8>;
-    type Source = Whole;
-
-    fn create(&self) -> Result<Vec<u8>, Infallible> {
-        Ok(Vec::new())
-    }
-
-    fn finish(&self, sink: Vec<u8>) -> Result<Whole, Infallible> {
-        Ok(Whole(sink.into()))
-    }
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! A sealer with nothing clever, to have something to verify.
 
+use std::convert::Infallible;
+
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use graven::entry::body::Body;
 use graven::entry::genesis::Genesis;
 use graven::entry::v1::ledger_act::Act;
 use graven::entry::{CheckedEvent, Digest, Header, Kind, Seed, Tag, signature, v1};
+use graven::index::Source;
 use graven::merkle::{Hash, prove_consistency, prove_inclusion, prove_range};
 use graven::note::{Checkpoint, Note, Rotation, SignerKey, TlogProof};
-use graven::verify::{Evidence, Expected, FirstEntry};
+use graven::verify::{Evidence, Expected, FirstEntry, Scratch};
 use prost::Message;
 
 use super::merkle_support::NaiveTree;
@@ -358,4 +361,37 @@ pub(crate) fn erased(body: &Body, tags: &[Tag]) -> Body {
         (*tag, content)
     });
     Body::new(parts.collect()).unwrap()
+}
+
+/// Room in memory.
+#[derive(Clone)]
+pub(crate) struct Memory;
+
+/// An object in memory.
+pub(crate) struct Whole(pub(crate) Bytes);
+
+impl Source for Whole {
+    type Error = Infallible;
+
+    fn len(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> Result<Bytes, Infallible> {
+        Ok(self.0.slice(offset as usize..offset as usize + length))
+    }
+}
+
+impl Scratch for Memory {
+    type Error = Infallible;
+    type Sink = Vec<u8>;
+    type Source = Whole;
+
+    fn create(&self) -> Result<Vec<u8>, Infallible> {
+        Ok(Vec::new())
+    }
+
+    fn finish(&self, sink: Vec<u8>) -> Result<Whole, Infallible> {
+        Ok(Whole(sink.into()))
+    }
 }
