@@ -224,3 +224,31 @@ fn no_field_of_a_count_can_lie() {
     };
     assert!(harmless.keys().all(is_allowed), "{harmless:?}");
 }
+
+/// The terms are the same whatever the time asked about, and so is their proof: what keeps the two apart is that the bounds
+/// in time are proved.
+#[test]
+fn counts_of_all_times_are_not_believed_of_some() {
+    let asked = Asked::new(&mut Random(48));
+    let covered = (asked.size - 64) / 1_024 * 1_024;
+    let middle = &asked.entries[covered as usize / 2].0;
+    let time = jiff::Timestamp::from_nanosecond(middle.recorded_at.into()).unwrap();
+    for bound in [
+        format!("recorded_at >= {time}"),
+        format!("recorded_at < {time}"),
+    ] {
+        for group_by in ["", "outcome"] {
+            let of_all = Question::new("kind = event", group_by, 0);
+            let of_some = Question::new(&format!("kind = event AND {bound}"), group_by, 0);
+            let lie = page(&asked, &of_all, covered, 10);
+            assert!(check(&asked, &of_all, covered, "nothing", &lie));
+            let believed = check(&asked, &of_some, covered, "all times", &lie);
+            assert!(!believed, "{bound}");
+            let truth = page(&asked, &of_some, covered, 10);
+            assert!(
+                check(&asked, &of_some, covered, "nothing", &truth),
+                "{bound}"
+            );
+        }
+    }
+}
