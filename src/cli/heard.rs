@@ -85,6 +85,11 @@ pub(super) async fn say(
 
 async fn line(asker: &Asker, asked: &Asked<'_>) -> Result<String, Failure> {
     const TOO_MANY: &str = "too many sources to say which were silent: graven coverage does";
+    const NO_SOURCE: &str = "heard from no source";
+    // On the wire a size of 0 stands for the newest, and by now there may be entries.
+    if asked.size == 0 {
+        return Ok(NO_SOURCE.to_owned());
+    }
     let (size, prove) = (Some(asked.size), asked.prove);
     let everything = everything()?;
     let pages = Some(PAGES);
@@ -95,7 +100,7 @@ async fn line(asker: &Asker, asked: &Asked<'_>) -> Result<String, Failure> {
     let all = asked.range.start == 0 && asked.range.end >= asked.size;
     if all && *times.expression() == Expression::All {
         return Ok(match known.len() {
-            0 => "heard from no source".to_owned(),
+            0 => NO_SOURCE.to_owned(),
             1 => "heard from 1 source".to_owned(),
             many => format!("heard from {many} sources"),
         });
