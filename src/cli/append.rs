@@ -143,7 +143,7 @@ impl Arguments {
 }
 
 /// Reads an event, as typed or as `graven log -o jsonl` printed it, and checks it before it is sent.
-fn read(text: &str) -> Result<v1::Event, String> {
+pub(super) fn read(text: &str) -> Result<v1::Event, String> {
     let event = crate::entry::json::read_row(text).map_err(|error| error.to_string())?;
     CheckedEvent::check(&crate::entry::json::encode(&event)).map_err(|error| error.to_string())?;
     Ok(event)

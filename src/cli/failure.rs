@@ -23,8 +23,8 @@ pub(super) struct Failure {
     message: String,
     /// Lines that show the place, safe to print.
     place: Option<String>,
-    /// Whether the server does not let the caller do this.
-    denied: bool,
+    /// What the server refused the call with.
+    refused_with: Option<Code>,
 }
 
 impl Failure {
@@ -33,13 +33,18 @@ impl Failure {
             code,
             message: message.into(),
             place: None,
-            denied: false,
+            refused_with: None,
         }
     }
 
     /// Whether the server does not let the caller do this.
     pub(super) fn is_denied(&self) -> bool {
-        self.denied
+        self.refused_with == Some(Code::PermissionDenied)
+    }
+
+    /// What the server, or the connection to it, refused the call with; none if the call was not refused.
+    pub(super) fn refused_with(&self) -> Option<Code> {
+        self.refused_with
     }
 
     /// Anything that has no code of its own.
@@ -132,7 +137,8 @@ impl From<io::Error> for Failure {
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let message = status.message().to_string();
-        match status.code() {
+        let code = status.code();
+        let failure = match code {
             Code::Unavailable => {
                 Self::unreached(format!("the server cannot be reached: {message}"))
             }
@@ -148,11 +154,14 @@ impl From<Status> for Failure {
                 }
                 None => Self::other(message),
             },
-            Code::PermissionDenied => Self {
-                denied: true,
-                ..Self::other(format!("the server does not allow this: {message}"))
-            },
+            Code::PermissionDenied => {
+                Self::other(format!("the server does not allow this: {message}"))
+            }
             code => Self::other(format!("the server refused: {message} ({code:?})")),
+        };
+        Self {
+            refused_with: Some(code),
+            ..failure
         }
     }
 }

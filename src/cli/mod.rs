@@ -9,6 +9,7 @@ mod actor_keys;
 mod answer;
 mod append;
 mod arguments;
+mod bench;
 mod blame;
 mod bodies;
 mod checkpoint;
@@ -126,6 +127,8 @@ enum Command {
     Hold(hold::Arguments),
     /// Print the newest signed checkpoint
     Checkpoint(checkpoint::Arguments),
+    /// Measure a running server with a load of calls
+    Bench(Box<bench::Arguments>),
 }
 
 /// Runs the command that the process was started with.
@@ -171,6 +174,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Hold(arguments) => in_runtime(hold::run(&arguments, &global)),
         Command::Import(arguments) => in_runtime(import::run(&arguments, &global)),
         Command::Checkpoint(arguments) => in_runtime(checkpoint::run(&arguments)),
+        Command::Bench(arguments) => in_runtime(bench::run(&arguments, &global)),
     }
 }
 

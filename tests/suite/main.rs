@@ -21,6 +21,8 @@ mod cli_access;
 #[cfg(feature = "server")]
 mod cli_as_of;
 #[cfg(feature = "server")]
+mod cli_bench;
+#[cfg(feature = "server")]
 mod cli_commands;
 #[cfg(feature = "server")]
 mod cli_count;

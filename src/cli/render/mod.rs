@@ -30,4 +30,4 @@ pub(super) use records::{Machine, Record, write_records};
 pub(super) use rows::RowWriter;
 pub(super) use sparkline::sparkline;
 pub(super) use state::write_state;
-pub(super) use table::write as write_table;
+pub(super) use table::{to_second, write as write_table};

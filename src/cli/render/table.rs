@@ -151,7 +151,7 @@ fn or_dash(text: &str) -> std::borrow::Cow<'_, str> {
     }
 }
 
-pub(super) fn to_second(time: &str) -> String {
+pub(crate) fn to_second(time: &str) -> String {
     match time.split_once('.') {
         Some((second, _)) => format!("{second}Z"),
         None => time.to_string(),
