@@ -10,6 +10,7 @@ mod answer;
 mod append;
 mod arguments;
 mod bench;
+mod backup;
 mod blame;
 mod bodies;
 mod checkpoint;
@@ -38,6 +39,7 @@ mod queries;
 mod question;
 mod rederive;
 mod render;
+mod restore;
 mod scratch;
 mod self_audit;
 mod serve;
@@ -91,6 +93,10 @@ enum Command {
     Init(init::Arguments),
     /// Run a ledger
     Serve(serve::Arguments),
+    /// Copy a ledger to a backup, and verify the copy
+    Backup(backup::Arguments),
+    /// Lay a backup out as a ledger again, if nothing is missing
+    Restore(restore::Arguments),
     /// Append events, from flags or as JSON lines
     Append(Box<append::Arguments>),
     /// Show one entry, and everybody who has to do with it
@@ -156,6 +162,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Policy(arguments) => policy::run(&arguments, &global),
         Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments, &global),
         Command::Append(arguments) => in_runtime(append::run(&arguments, &global)),
         Command::Show(arguments) => in_runtime(show::run(&arguments, &global)),
         Command::Log(arguments) => in_runtime(log::run(&arguments, &global)),

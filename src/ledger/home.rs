@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::store::{
-    DirLock, FileObjects, FileSlots, MemoryDisk, Objects, Read, RocksStore, Slots, Store,
+    DirLock, FileObjects, FileSlots, Frozen, MemoryDisk, Objects, Read, RocksStore, Slots, Store,
     StoreError,
 };
 
@@ -22,6 +22,8 @@ pub trait Home: Send + Sync {
     fn open_store(&self) -> Result<Arc<dyn Store>, StoreError>;
     /// Makes an empty store.
     fn create_store(&self) -> Result<Arc<dyn Store>, StoreError>;
+    /// The store's files, for copying. No process has it open meanwhile.
+    fn freeze_store(&self) -> Result<Box<dyn Frozen>, StoreError>;
     /// Opens the anchor's slots.
     fn open_slots(&self) -> Result<Box<dyn Slots>, StoreError>;
     /// Makes the anchor's slots, both zeros.
@@ -89,6 +91,10 @@ impl Home for Directory {
         Ok(Arc::new(RocksStore::create(&self.store())?))
     }
 
+    fn freeze_store(&self) -> Result<Box<dyn Frozen>, StoreError> {
+        RocksStore::frozen(&self.store())
+    }
+
     fn open_slots(&self) -> Result<Box<dyn Slots>, StoreError> {
         Ok(Box::new(FileSlots::open(&self.anchor)?))
     }
@@ -134,6 +140,10 @@ impl Home for MemoryDisk {
 
     fn create_store(&self) -> Result<Arc<dyn Store>, StoreError> {
         Ok(Arc::new(Self::create_store(self)?))
+    }
+
+    fn freeze_store(&self) -> Result<Box<dyn Frozen>, StoreError> {
+        self.frozen()
     }
 
     fn open_slots(&self) -> Result<Box<dyn Slots>, StoreError> {

@@ -10,6 +10,9 @@ mod anchor;
 mod audit;
 mod audit_acts;
 mod audit_index;
+mod backup;
+mod backup_home;
+mod backup_manifest;
 mod basis;
 mod count;
 mod erase;
@@ -32,6 +35,7 @@ mod published;
 mod queue;
 mod reader;
 mod rederive_directory;
+mod restore;
 mod search;
 mod segment_objects;
 mod segments;
@@ -53,6 +57,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use audit::{DirectoryReport, audit_directory};
+pub use backup::{BackupPlace, MAX_BACKUP_NAME, back_up_stopped};
+pub use backup_manifest::{BackupFile, BackupManifest};
 pub use basis::PageProof;
 pub use count::{Count, CountPage};
 pub use erase::{Chosen, ErasedPart, Erasure, ErasureOrder};
@@ -66,6 +72,7 @@ pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use published::Published;
 pub use reader::SealedEntry;
 pub use rederive_directory::{IndexReport, rederive_directory};
+pub use restore::{CheckedBackup, check_backup};
 pub use search::{Cost, Page, Search};
 pub use show_segment::{SegmentPage, SegmentQuestion};
 pub use submission::{Appended, Submission};
@@ -114,6 +121,7 @@ pub struct Options {
 pub struct Ledger {
     genesis: Genesis,
     store: Arc<dyn Store>,
+    signing: Arc<Signing>,
     reader: Reader,
     segments: Arc<Segments>,
     tail: Tail,
@@ -185,10 +193,10 @@ impl Ledger {
         let queue = Arc::new(Queue::new(queue, Arc::clone(&stop)));
         let (groups, durable) = mpsc::sync_channel(UNSIGNED_GROUPS);
         let signing = Arc::new(Signing::new(signer));
-        let thread = Arc::clone(&signing);
+        let (thread, sealing) = (Arc::clone(&signing), Arc::clone(&signing));
         let threads = vec![
             spawn("sequencer", &stop, move || {
-                sequencer.run(&waiting, &signing, &groups);
+                sequencer.run(&waiting, &sealing, &groups);
             })?,
             spawn("signer", &stop, move || thread.run(&durable))?,
         ];
@@ -207,6 +215,7 @@ impl Ledger {
         let ledger = Self {
             genesis,
             store,
+            signing,
             reader,
             segments,
             tail: Tail::default(),

@@ -94,6 +94,11 @@ impl Segments {
         })
     }
 
+    /// Where the bytes of the segments are.
+    pub(crate) fn objects(&self) -> &dyn Objects {
+        &*self.objects.objects
+    }
+
     /// What the newest seal commits to.
     pub(crate) fn sealed(&self) -> Arc<Sealed> {
         Arc::clone(&self.sealed.borrow())

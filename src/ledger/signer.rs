@@ -75,6 +75,11 @@ impl Signing {
         self.handed_over.load(Ordering::SeqCst) == 0
     }
 
+    /// The last signed checkpoint as it is anchored; none after a panic.
+    pub(crate) fn anchor(&self) -> Option<Anchor> {
+        Some(self.signer.lock().ok()?.anchor.clone())
+    }
+
     /// Signs and acknowledges durable groups, which follow those signed before.
     pub(crate) fn sign(&self, groups: Vec<Group>) -> Result<(), Failed> {
         // After a panic there is no telling what is anchored.

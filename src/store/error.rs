@@ -74,6 +74,22 @@ impl StoreError {
         }
     }
 
+    /// What the caller itself asked to end.
+    pub(crate) fn given_up() -> Self {
+        Self::Io {
+            what: "copying".to_owned(),
+            source: io::Error::new(io::ErrorKind::Interrupted, "it was given up"),
+        }
+    }
+
+    /// A write to what is only read.
+    pub(crate) fn read_only() -> Self {
+        Self::Io {
+            what: "writing to a backup".to_owned(),
+            source: io::ErrorKind::ReadOnlyFilesystem.into(),
+        }
+    }
+
     /// A caller's mistake about a fixed size or count.
     pub(crate) fn invalid(what: &str, found: usize, limit: &str) -> Self {
         let source = io::Error::new(io::ErrorKind::InvalidInput, format!("{found}, not {limit}"));

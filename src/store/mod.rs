@@ -21,6 +21,7 @@
 mod batch;
 mod error;
 mod files;
+mod frozen;
 mod lock;
 mod memory;
 mod objects;
@@ -33,12 +34,16 @@ use bytes::Bytes;
 pub use batch::Batch;
 pub(crate) use batch::Operation;
 pub use error::StoreError;
+pub use frozen::{
+    Copied, Frozen, copy_file, create_dir, digest, free_bytes_at, remove_dir, rename_dir,
+    sync_names, write_file,
+};
 pub use lock::DirLock;
 pub use memory::{Fault, MemoryDisk, MemoryObjects, MemoryReader, MemorySlots, MemoryStore, Step};
-pub use objects::{FileObjects, MAX_OBJECT_NAME, ObjectReader, ObjectWriter, Objects};
+pub use objects::{FileObjects, MAX_OBJECT_NAME, ObjectReader, ObjectWriter, Objects, open_file};
 pub use range::{Direction, KeyRange};
 pub use rocks::{RocksReader, RocksStore};
-pub use slots::{FileSlots, SLOT_COUNT, SLOT_LEN, Slots};
+pub use slots::{FileSlots, SLOT_COUNT, SLOT_LEN, Slots, frozen_slots};
 
 /// A keyspace. Keys are ordered bytewise within one and unrelated between two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,6 +118,13 @@ pub trait Store: Read + 'static {
 
     /// The store as it is now, whatever is committed later.
     fn snapshot(&self) -> Box<dyn Read + '_>;
+
+    /// The store as it is now, as files that can be copied, until what is returned is dropped. Commits go on.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::InUse`] while it is frozen already.
+    fn freeze(&self) -> Result<Box<dyn Frozen + '_>, StoreError>;
 
     /// Bytes free for this process where the store lies; `None` where that has no meaning.
     fn free_bytes(&self) -> Result<Option<u64>, StoreError>;

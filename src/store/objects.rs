@@ -136,19 +136,7 @@ impl Objects for FileObjects {
 
     fn open(&self, name: &str) -> Result<Box<dyn ObjectReader>, StoreError> {
         check_name(name)?;
-        let path = self.dir.join(name);
-        let file = File::open(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => StoreError::Missing { path: path.clone() },
-            _ => StoreError::from_io("opening", &path, error),
-        })?;
-        let length = file
-            .metadata()
-            .map_err(|error| StoreError::from_io("opening", &path, error))?;
-        Ok(Box::new(FileReader {
-            file,
-            path,
-            length: length.len(),
-        }))
+        open_file(&self.dir.join(name))
     }
 
     fn list(&self) -> Result<Vec<String>, StoreError> {
@@ -202,6 +190,24 @@ impl Drop for FileWriter {
         // Gone already when it was finished; what stays now is removed at the next start.
         let _ = fs::remove_file(&self.unfinished);
     }
+}
+
+/// Opens a file for reading, or says [`StoreError::Missing`].
+pub fn open_file(path: &Path) -> Result<Box<dyn ObjectReader>, StoreError> {
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing {
+            path: path.to_owned(),
+        },
+        _ => StoreError::from_io("opening", path, error),
+    })?;
+    let metadata = file
+        .metadata()
+        .map_err(|error| StoreError::from_io("opening", path, error))?;
+    Ok(Box::new(FileReader {
+        file,
+        path: path.to_owned(),
+        length: metadata.len(),
+    }))
 }
 
 struct FileReader {

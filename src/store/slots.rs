@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::StoreError;
 use super::files::{create_dir_durably, parent, sync_dir};
+use super::objects::open_file;
 
 /// Number of slots.
 pub const SLOT_COUNT: usize = 2;
@@ -39,6 +40,38 @@ pub struct FileSlots {
     file: File,
     path: PathBuf,
     poisoned: bool,
+}
+
+/// Slots that are only read, in memory.
+struct FrozenSlots(Vec<u8>);
+
+/// The slots in the file at `path`, for those who only read: it can lie where nothing can be written.
+///
+/// # Errors
+///
+/// Those of [`FileSlots::open`].
+pub fn frozen_slots(path: &Path) -> Result<Box<dyn Slots>, StoreError> {
+    let file = open_file(path)?;
+    if file.len() != (SLOT_COUNT * SLOT_LEN) as u64 {
+        return Err(StoreError::Damaged {
+            what: format!("{} has {} bytes", path.display(), file.len()),
+            file: None,
+        });
+    }
+    let bytes = file.read_at(0, SLOT_COUNT * SLOT_LEN)?;
+    Ok(Box::new(FrozenSlots(bytes.to_vec())))
+}
+
+impl Slots for FrozenSlots {
+    fn read(&self, slot: usize) -> Result<Vec<u8>, StoreError> {
+        check_slot(slot)?;
+        let slots = self.0.chunks_exact(SLOT_LEN).nth(slot);
+        Ok(slots.unwrap_or_default().to_vec())
+    }
+
+    fn write(&mut self, _slot: usize, _bytes: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::read_only())
+    }
 }
 
 impl FileSlots {

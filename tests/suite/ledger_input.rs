@@ -9,8 +9,8 @@ use bytes::Bytes;
 use graven::entry::{CheckedEvent, MAX_BATCH_EVENTS, v1};
 use graven::ledger::{Existing, Home, Ledger, LedgerError};
 use graven::store::{
-    Batch, Direction, KeyRange, KeyValue, MemoryDisk, Objects, Read, Scan, Slots, Space, Store,
-    StoreError,
+    Batch, Direction, Frozen, KeyRange, KeyValue, MemoryDisk, Objects, Read, Scan, Slots, Space,
+    Store, StoreError,
 };
 
 use super::ledger_support::{
@@ -384,6 +384,9 @@ impl Home for GatedHome {
     fn create_store(&self) -> Result<Arc<dyn Store>, StoreError> {
         Home::create_store(&self.disk)
     }
+    fn freeze_store(&self) -> Result<Box<dyn Frozen>, StoreError> {
+        self.disk.freeze_store()
+    }
     fn open_slots(&self) -> Result<Box<dyn Slots>, StoreError> {
         let (gate, inner) = (Arc::clone(&self.gate), Home::open_slots(&self.disk)?);
         Ok(Box::new(Gated { gate, inner }))
@@ -441,6 +444,9 @@ impl Store for Gated<Arc<dyn Store>> {
 
     fn snapshot(&self) -> Box<dyn Read + '_> {
         self.inner.snapshot()
+    }
+    fn freeze(&self) -> Result<Box<dyn Frozen + '_>, StoreError> {
+        self.inner.freeze()
     }
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.inner.free_bytes()

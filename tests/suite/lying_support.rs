@@ -7,8 +7,8 @@ use bytes::Bytes;
 use graven::entry::CheckedEvent;
 use graven::ledger::{Home, Ledger};
 use graven::store::{
-    Batch, Direction, KeyRange, KeyValue, ObjectReader, ObjectWriter, Objects, Read, Scan, Slots,
-    Space, Store, StoreError,
+    Batch, Direction, Frozen, KeyRange, KeyValue, ObjectReader, ObjectWriter, Objects, Read, Scan,
+    Slots, Space, Store, StoreError,
 };
 
 use super::ledger_support::{Operator, append, page, wait_until_indexed};
@@ -147,6 +147,10 @@ impl Store for LyingStore {
         self.store.snapshot()
     }
 
+    fn freeze(&self) -> Result<Box<dyn Frozen + '_>, StoreError> {
+        self.store.freeze()
+    }
+
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.store.free_bytes()
     }
@@ -177,6 +181,10 @@ impl<H: Home> Home for Liar<H> {
 
     fn create_store(&self) -> Result<Arc<dyn Store>, StoreError> {
         Home::create_store(&self.disk)
+    }
+
+    fn freeze_store(&self) -> Result<Box<dyn Frozen>, StoreError> {
+        self.disk.freeze_store()
     }
 
     fn open_slots(&self) -> Result<Box<dyn Slots>, StoreError> {

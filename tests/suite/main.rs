@@ -22,6 +22,7 @@ mod cli_access;
 mod cli_as_of;
 #[cfg(feature = "server")]
 mod cli_bench;
+mod cli_backup;
 #[cfg(feature = "server")]
 mod cli_commands;
 #[cfg(feature = "server")]
@@ -92,6 +93,8 @@ mod inquiry_support;
 mod investigation;
 #[cfg(feature = "server")]
 mod jwt_support;
+#[cfg(feature = "server")]
+mod ledger_backup;
 #[cfg(feature = "server")]
 mod ledger_child;
 #[cfg(feature = "server")]

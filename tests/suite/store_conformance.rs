@@ -1,9 +1,11 @@
 //! What every engine does, checked on each of them.
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use graven::store::{
-    Batch, Direction, KeyRange, MemoryDisk, Read, RocksStore, Space, Store, StoreError,
+    Batch, Direction, Frozen, KeyRange, MemoryDisk, Read, RocksStore, Space, Store, StoreError,
+    copy_file,
 };
 use tempfile::TempDir;
 
@@ -12,6 +14,10 @@ trait Place {
     fn create(&self) -> Result<Box<dyn Store>, StoreError>;
     fn open(&self) -> Result<Box<dyn Store>, StoreError>;
     fn open_read_only(&self) -> Result<Box<dyn Read>, StoreError>;
+    /// Another place with a copy of what is frozen.
+    fn copy(frozen: &dyn Frozen) -> Self
+    where
+        Self: Sized;
 }
 
 struct OnFiles {
@@ -34,6 +40,16 @@ impl Place for OnFiles {
     fn open_read_only(&self) -> Result<Box<dyn Read>, StoreError> {
         Ok(Box::new(RocksStore::open_read_only(&self.path())?))
     }
+    fn copy(frozen: &dyn Frozen) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let copy = Self { dir };
+        std::fs::create_dir_all(copy.path()).unwrap();
+        for name in frozen.files().unwrap() {
+            let file = frozen.open(&name).unwrap();
+            copy_file(&*file, &copy.path().join(name), &AtomicBool::new(false)).unwrap();
+        }
+        copy
+    }
 }
 
 impl Place for MemoryDisk {
@@ -45,6 +61,15 @@ impl Place for MemoryDisk {
     }
     fn open_read_only(&self) -> Result<Box<dyn Read>, StoreError> {
         Ok(Box::new(self.open_store_read_only()?))
+    }
+    fn copy(frozen: &dyn Frozen) -> Self {
+        let copy = Self::new();
+        for name in frozen.files().unwrap() {
+            let file = frozen.open(&name).unwrap();
+            let bytes = file.read_at(0, usize::try_from(file.len()).unwrap());
+            copy.create_store_from(&bytes.unwrap()).unwrap();
+        }
+        copy
     }
 }
 
@@ -73,6 +98,7 @@ on_both_engines!(
     finds_the_last_key_at_or_before,
     gets_many_in_the_order_asked,
     snapshots_do_not_move,
+    freezes_while_it_goes_on,
     scans_see_the_moment_they_began,
     survives_reopening,
     reads_only_what_is_there,
@@ -400,4 +426,37 @@ fn refuses_a_second_opening(place: &dyn Place) {
     let store = place.open().unwrap();
     assert!(matches!(place.open(), Err(StoreError::InUse { .. })));
     assert_eq!(get(&*store, Space::Entry, "a"), Some("1".into()));
+}
+
+fn freezes_while_it_goes_on<P: Place>(place: &P) {
+    let store = place.create().unwrap();
+    let put = |number: u32| {
+        let mut batch = Batch::new();
+        for space in Space::ALL {
+            batch.put(space, number.to_be_bytes().to_vec(), vec![7; 100]);
+        }
+        store.commit(batch).unwrap();
+    };
+    (0..20).for_each(put);
+    let frozen = store.freeze().unwrap();
+    (20..30).for_each(put);
+    // Once flushed and dropped from the log, what came later is in files of its own.
+    store.flush().unwrap();
+    let copy = P::copy(&*frozen);
+    drop(frozen);
+    let count = |store: &dyn Read, space| {
+        let pairs = store.scan(space, KeyRange::all(), Direction::Forward);
+        pairs.map(Result::unwrap).count()
+    };
+    for opened in [copy.open_read_only().unwrap(), copy.open().unwrap()] {
+        for space in Space::ALL {
+            assert_eq!(count(&*opened, space), 20, "{space:?}");
+            let last = opened.get(space, &19u32.to_be_bytes()).unwrap();
+            assert_eq!(last.unwrap(), vec![7; 100]);
+        }
+    }
+    assert_eq!(count(&*store, Space::Entry), 30);
+    // And again, now that nothing is frozen any more.
+    let copy = P::copy(&*store.freeze().unwrap());
+    assert_eq!(count(&*copy.open().unwrap(), Space::Meta), 30);
 }

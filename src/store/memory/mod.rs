@@ -4,6 +4,7 @@
 //! failed with [`Fault::Unsynced`] is only live, like bytes in a page cache: whoever opens the disk
 //! again after the process died sees it, and a power cut may or may not take it away.
 
+mod frozen;
 mod image;
 mod objects;
 mod slots;

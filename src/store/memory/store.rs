@@ -5,7 +5,9 @@ use bytes::Bytes;
 
 use super::image::Image;
 use super::{Disk, Fault, MemoryDisk, Step, StoreState, place};
-use crate::store::{Batch, Direction, KeyRange, KeyValue, Read, Scan, Space, Store, StoreError};
+use crate::store::{
+    Batch, Direction, Frozen, KeyRange, KeyValue, Read, Scan, Space, Store, StoreError,
+};
 
 /// The store on a [`MemoryDisk`], open for writing until dropped or until the power is cut.
 pub struct MemoryStore {
@@ -159,6 +161,10 @@ impl Store for MemoryStore {
             .map(|store| store.image.clone())
             .unwrap_or_default();
         Box::new(MemoryReader { image })
+    }
+
+    fn freeze(&self) -> Result<Box<dyn Frozen + '_>, StoreError> {
+        self.disk.frozen()
     }
 
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {

@@ -1,6 +1,7 @@
 //! [`RocksStore`]: the store on a local file system, in RocksDB.
 
 mod errors;
+mod frozen;
 mod purge;
 mod records;
 mod settings;
@@ -18,8 +19,9 @@ use self::errors::{from_engine, from_opening, is_store_file};
 use self::records::check_records;
 use self::view::{View, family};
 use super::files::{create_dir_durably, sync_dir};
+use super::frozen::FrozenFiles;
 use super::{
-    Batch, Direction, KeyRange, KeyValue, Operation, Read, Scan, Space, Store, StoreError,
+    Batch, Direction, Frozen, KeyRange, KeyValue, Operation, Read, Scan, Space, Store, StoreError,
 };
 
 /// Bytes the engine adds to each pair of a batch, rounded up; for the size of its buffer.
@@ -29,6 +31,7 @@ const BATCH_OVERHEAD: usize = 16;
 pub struct RocksStore {
     db: DB,
     poisoned: AtomicBool,
+    frozen: AtomicBool,
 }
 
 /// The store in a directory, open for reading: nothing in the directory changes.
@@ -66,6 +69,7 @@ impl RocksStore {
         Ok(Self {
             db,
             poisoned: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
         })
     }
 
@@ -82,6 +86,7 @@ impl RocksStore {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let logs = existing_logs(dir)?;
         check_records(dir, &logs)?;
+        frozen::remove_left_over(dir)?;
         let engine = |error| from_opening(dir, &logs, error);
         let options = settings::database().map_err(engine)?;
         let families = settings::families().map_err(engine)?;
@@ -93,6 +98,7 @@ impl RocksStore {
         Ok(Self {
             db,
             poisoned: AtomicBool::new(false),
+            frozen: AtomicBool::new(false),
         })
     }
 
@@ -110,6 +116,12 @@ impl RocksStore {
             DB::open_cf_descriptors_read_only(&options, dir, families, false).map_err(engine)?;
         check_tables(&db)?;
         Ok(RocksReader { db })
+    }
+
+    /// The files of the store in `dir`, which no process has open meanwhile.
+    pub fn frozen(dir: &Path) -> Result<Box<dyn Frozen>, StoreError> {
+        existing_logs(dir)?;
+        Ok(Box::new(FrozenFiles::new(dir, store_files(dir)?)))
     }
 
     fn view(&self) -> View<'_> {
@@ -158,6 +170,8 @@ impl Store for RocksStore {
     }
 
     fn purge(&self, places: &[(Space, KeyRange)]) -> Result<(), StoreError> {
+        // A checkpoint would keep the old tables, so there is none meanwhile.
+        let _none = frozen::NoneFrozen::of(self.db.path(), &self.frozen)?;
         let logs = purge::used_logs(self.db.path())?;
         self.flush()?;
         purge::purge(&self.db, places, logs)
@@ -170,11 +184,12 @@ impl Store for RocksStore {
         })
     }
 
+    fn freeze(&self) -> Result<Box<dyn Frozen + '_>, StoreError> {
+        Ok(Box::new(frozen::FrozenStore::of(&self.db, &self.frozen)?))
+    }
+
     fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
-        let dir = self.db.path();
-        let volume = rustix::fs::statvfs(dir)
-            .map_err(|error| StoreError::from_io("reading free space of", dir, error.into()))?;
-        Ok(Some(volume.f_bavail.saturating_mul(volume.f_frsize)))
+        super::free_bytes_at(self.db.path()).map(Some)
     }
 }
 
