@@ -22,6 +22,10 @@ pub(super) struct Config {
     pub(super) listen: Option<String>,
     /// Address and port for operators; without it nothing can be erased.
     pub(super) admin_listen: Option<String>,
+    /// An existing directory for the backups that operators order.
+    pub(super) backup_dir: Option<PathBuf>,
+    /// Address and port of `/metrics`, `/livez` and `/readyz`.
+    pub(super) metrics_listen: Option<String>,
     /// The ledger's name, compared with its genesis.
     pub(super) origin: Option<String>,
     /// The signing key's file.
@@ -112,6 +116,12 @@ impl Config {
             &files.key,
             client_ca,
         )?))
+    }
+
+    /// The files of the server's certificate and of its key.
+    pub(super) fn tls_paths(&self) -> Option<(&Path, &Path)> {
+        let files = self.tls.as_ref()?;
+        Some((&files.certificate, &files.key))
     }
 
     /// How senders are authenticated, and what each may do.

@@ -106,6 +106,11 @@ impl Failure {
         }
     }
 
+    /// What happened, in words that are not safe to print yet.
+    pub(super) fn message(&self) -> String {
+        self.message.clone()
+    }
+
     /// Tells what happened. A reader that has gone away is no failure.
     pub(super) fn report(self) -> ExitCode {
         if self.code != 0 {

@@ -19,6 +19,7 @@ mod connect;
 mod count;
 mod coverage;
 mod diff;
+mod doctor;
 mod erase;
 mod expand;
 mod explain;
@@ -97,6 +98,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Lay a backup out as a ledger again, if nothing is missing
     Restore(restore::Arguments),
+    /// Check what a server needs: keys, room, clock, certificates
+    Doctor(doctor::Arguments),
     /// Append events, from flags or as JSON lines
     Append(Box<append::Arguments>),
     /// Show one entry, and everybody who has to do with it
@@ -164,6 +167,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => restore::run(&arguments, &global),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Append(arguments) => in_runtime(append::run(&arguments, &global)),
         Command::Show(arguments) => in_runtime(show::run(&arguments, &global)),
         Command::Log(arguments) => in_runtime(log::run(&arguments, &global)),

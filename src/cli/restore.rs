@@ -84,7 +84,7 @@ pub(super) fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Fa
     let mut out = anstream::stdout();
     let dir = arguments.dir.display().to_string();
     writeln!(out, "OK: restored to {}", escape(&dir))?;
-    facts(&mut out, &checked.manifest)?;
+    facts(&mut out, &checked.manifest.held())?;
     global.say(
         "Bring its signing key, readable by its owner alone, and start it with \
          --known-checkpoint and the newest checkpoint there is.",

@@ -24,7 +24,9 @@ use crate::ledger::{
     Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
 };
 use crate::service::jwt::KeySet;
-use crate::service::{self, Authentication, Listeners, PolicyFile, ServeError, TlsFiles, Watched};
+use crate::service::{
+    self, Authentication, Listeners, Monitor, PolicyFile, ServeError, TlsFiles, Watched,
+};
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
 const DEFAULT_ACCESS_LISTEN: &str = "127.0.0.1:7432";
@@ -45,6 +47,12 @@ pub(super) struct Arguments {
     /// [default: none; with --dev a free port]
     #[arg(long, env = "GRAVEN_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<String>,
+    /// An existing directory for the backups that operators order [default: none]
+    #[arg(long, env = "GRAVEN_BACKUP_DIR", value_name = "DIR")]
+    backup_dir: Option<PathBuf>,
+    /// Address and port of /metrics, /livez and /readyz [default: none]
+    #[arg(long, env = "GRAVEN_METRICS_LISTEN", value_name = "ADDRESS")]
+    metrics_listen: Option<String>,
     /// The anchor's file [default: DIR/anchor]
     #[arg(long, env = "GRAVEN_ANCHOR", value_name = "FILE")]
     anchor: Option<PathBuf>,
@@ -82,6 +90,9 @@ struct Resolved {
     listen: SocketAddr,
     /// For operators.
     admin_listen: Option<SocketAddr>,
+    backup_dir: Option<PathBuf>,
+    /// For those who look after the server.
+    metrics_listen: Option<SocketAddr>,
     authentication: Authentication,
     /// Who may do what; none where nobody is authenticated.
     policy: Option<PolicyFile>,
@@ -116,7 +127,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn log_to_stderr(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,graven::cli::serve=info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -165,6 +177,8 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         origin: None,
         listen,
         admin_listen: Some(admin_listen),
+        backup_dir: arguments.backup_dir.clone(),
+        metrics_listen: metrics_address(arguments.metrics_listen.as_deref())?,
         authentication: Authentication::None,
         policy: None,
         keys: Vec::new(),
@@ -196,6 +210,10 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         .or(config.admin_listen.as_deref())
         .map(|admin| address("--admin-listen", admin))
         .transpose()?;
+    let metrics_listen = arguments
+        .metrics_listen
+        .as_deref()
+        .or(config.metrics_listen.as_deref());
     if !config.admits_somebody() {
         return Err(Failure::usage(
             "nobody could get in: the configuration needs a [[token]], or [tls] with client_ca; \
@@ -223,6 +241,11 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         origin: config.origin.clone(),
         listen,
         admin_listen,
+        backup_dir: arguments
+            .backup_dir
+            .clone()
+            .or_else(|| config.backup_dir.clone()),
+        metrics_listen: metrics_address(metrics_listen)?,
         authentication,
         policy: Some(policy),
         keys,
@@ -312,6 +335,11 @@ fn address(setting: &str, text: &str) -> Result<SocketAddr, Failure> {
     })
 }
 
+fn metrics_address(text: Option<&str>) -> Result<Option<SocketAddr>, Failure> {
+    text.map(|text| address("--metrics-listen", text))
+        .transpose()
+}
+
 fn open(resolved: &Resolved) -> Result<Ledger, Failure> {
     if !Path::new(&resolved.dir).is_dir() {
         return Err(Refusal::NotInitialised(resolved.dir.display().to_string()).into_failure());
@@ -361,6 +389,7 @@ async fn serve(
             .map(|(listener, address)| (Some(listener), Some(address)))?,
         None => (None, None),
     };
+    let monitor = monitor(&resolved).await?;
     let cannot = |error| Failure::other(format!("waiting for signals: {error}"));
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
@@ -393,20 +422,36 @@ async fn serve(
         }
         None => None,
     };
-    announce(&ledger, &resolved, address, admin_address, access.as_ref());
+    announce(
+        &ledger,
+        &resolved,
+        address,
+        admin_address,
+        access.as_ref(),
+        monitor.as_ref(),
+    );
+    let size = ledger.published().size();
+    tracing::info!(%address, origin = ledger.genesis().origin(), size, "started");
     let Resolved {
         authentication,
         keys,
         tls: tls_files,
+        backup_dir,
         ..
     } = resolved;
     let tls = tls_files.as_ref().map(TlsFiles::tls);
     following.add(tls_files, keys);
-    let listeners = Listeners { public, admin };
+    let listeners = Listeners {
+        public,
+        admin,
+        monitor,
+        backup_dir,
+    };
     let reads = access.as_ref().map(AccessLedger::log);
     let serving = Arc::clone(&ledger);
     let served =
         service::serve_recording(serving, listeners, authentication, tls, reads, shutdown).await;
+    tracing::info!(size = ledger.published().size(), "stopping");
     drop(following);
     let signal = ended_by.await.ok().filter(|_| served.is_ok());
     if let Some(access) = access {
@@ -467,6 +512,18 @@ impl Following {
     }
 }
 
+/// The listener of those who look after the server, if there is to be one.
+async fn monitor(resolved: &Resolved) -> Result<Option<Monitor>, Failure> {
+    let Some(listen) = resolved.metrics_listen else {
+        return Ok(None);
+    };
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|error| Failure::other(format!("listening on {listen}: {error}")))?;
+    let dir = resolved.dir.clone();
+    Ok(Some(Monitor { listener, dir }))
+}
+
 /// Tells where the ledger is and what to pin.
 fn announce(
     ledger: &Ledger,
@@ -474,6 +531,7 @@ fn announce(
     address: SocketAddr,
     admin: Option<SocketAddr>,
     access: Option<&AccessLedger>,
+    monitor: Option<&Monitor>,
 ) {
     let scheme = if resolved.tls.is_some() {
         "https"
@@ -489,6 +547,10 @@ fn announce(
     }
     if let Some(access) = access {
         lines.push_str(&access.announcement(scheme));
+    }
+    if let Some(Ok(address)) = monitor.map(|monitor| monitor.listener.local_addr()) {
+        let metrics = format!("metrics http://{address}/metrics\n");
+        lines.push_str(&metrics);
     }
     if matches!(resolved.authentication, Authentication::None) {
         let directory = format!("directory {}\n", resolved.dir.display());

@@ -18,6 +18,7 @@ mod count;
 mod erase;
 mod error;
 mod feed;
+mod growth;
 mod head;
 mod hold;
 mod home;
@@ -27,6 +28,7 @@ mod kept;
 mod keys;
 mod known;
 mod merges;
+mod meters;
 mod open;
 mod pack;
 mod parallel;
@@ -34,6 +36,7 @@ mod ports;
 mod published;
 mod queue;
 mod reader;
+mod readiness;
 mod rederive_directory;
 mod restore;
 mod search;
@@ -63,14 +66,17 @@ pub use basis::PageProof;
 pub use count::{Count, CountPage};
 pub use erase::{Chosen, ErasedPart, Erasure, ErasureOrder};
 pub use error::{Damage, Existing, LedgerError, Refusal};
+pub use growth::{Growth, growth};
 pub use hold::PlacedHold;
 pub use home::{Directory, Home};
 pub use known::KnownCheckpoint;
+pub use meters::{AppendCounts, DURATION_BOUNDS};
 pub use open::init;
 pub use parallel::in_parallel;
 pub use ports::{Clock, Entropy, SystemClock, SystemEntropy};
 pub use published::Published;
 pub use reader::SealedEntry;
+pub use readiness::Figures;
 pub use rederive_directory::{IndexReport, rederive_directory};
 pub use restore::{CheckedBackup, check_backup};
 pub use search::{Cost, Page, Search};
@@ -86,10 +92,12 @@ use feed::Feed;
 use ids::Ids;
 use indexer::Indexer;
 use merges::Merges;
+use meters::Meters;
 use open::{Opened, prove_error};
 use published::Publication;
 use queue::Queue;
 use reader::Reader;
+use readiness::ClockGuard;
 use segments::{Sealed, Segments};
 use sequencer::Sequencer;
 use signer::{Signer, Signing};
@@ -122,6 +130,8 @@ pub struct Ledger {
     genesis: Genesis,
     store: Arc<dyn Store>,
     signing: Arc<Signing>,
+    clock: Arc<ClockGuard>,
+    meters: Meters,
     reader: Reader,
     segments: Arc<Segments>,
     tail: Tail,
@@ -170,14 +180,14 @@ impl Ledger {
         erase::carry_out(&*store, &reader)?;
         let objects = home.objects()?;
         let segments = Arc::new(Segments::open(objects, reader.clone(), &*store)?);
+        let clock = Arc::new(ClockGuard::new(clock, head.recorded_at));
         let sequencer = Sequencer {
             ids: Ids::load(&*store)?,
             store: Arc::clone(&store),
             reader: reader.clone(),
             head: head.clone(),
             tag_key: key.derive(head::TAG_KEY_CONTEXT),
-            last_reading: (clock.unix_nanos(), clock.monotonic()),
-            clock,
+            clock: Arc::clone(&clock),
             stop: Arc::clone(&stop),
         };
         let signer = Signer {
@@ -216,6 +226,8 @@ impl Ledger {
             genesis,
             store,
             signing,
+            clock,
+            meters: Meters::default(),
             reader,
             segments,
             tail: Tail::default(),
@@ -259,9 +271,12 @@ impl Ledger {
 
     /// Appends a submission, all or nothing. When this returns, it is durable and covered by a signed checkpoint.
     pub async fn append(&self, submission: Submission) -> Result<Appended, LedgerError> {
-        self.wait_for_index().await?;
-        let outcome = self.queue.try_submit(submission)?;
-        outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
+        let append = async {
+            self.wait_for_index().await?;
+            let outcome = self.queue.try_submit(submission)?;
+            outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
+        };
+        self.meters.count(append).await
     }
 
     /// Like [`append`](Self::append), but waits for room in the queue. For senders who send no more until it returns.
@@ -269,9 +284,12 @@ impl Ledger {
         &self,
         submission: Submission,
     ) -> Result<Appended, LedgerError> {
-        self.wait_for_index().await?;
-        let outcome = self.queue.submit(submission).await?;
-        outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
+        let append = async {
+            self.wait_for_index().await?;
+            let outcome = self.queue.submit(submission).await?;
+            outcome.await.unwrap_or_else(|_| Err(self.queue.stopped()))
+        };
+        self.meters.count(append).await
     }
 
     /// Appends submissions in this order, each all or nothing, those that fit in one commit. Waits for room in the queue.

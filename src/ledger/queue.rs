@@ -37,11 +37,8 @@ impl Queue {
     pub(crate) fn try_submit(&self, submission: Submission) -> Result<Outcome, LedgerError> {
         let permit = Arc::clone(&self.permits)
             .try_acquire_many_owned(submission.permits())
-            .map_err(|_| {
-                let waiting = QUEUE_BYTES / PERMIT_BYTES - self.permits.available_permits();
-                LedgerError::Overloaded {
-                    queued_bytes: waiting * PERMIT_BYTES,
-                }
+            .map_err(|_| LedgerError::Overloaded {
+                queued_bytes: self.waiting_bytes(),
             })?;
         self.send(submission, permit)
     }
@@ -62,6 +59,12 @@ impl Queue {
         outcome
             .blocking_recv()
             .unwrap_or_else(|_| Err(self.stopped()))
+    }
+
+    /// Bytes that wait to be sealed, or for their acknowledgement.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        let waiting = QUEUE_BYTES / PERMIT_BYTES - self.permits.available_permits();
+        waiting * PERMIT_BYTES
     }
 
     /// Lets nothing more in, so that the sequencer ends after what waits.

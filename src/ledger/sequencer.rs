@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -15,8 +15,8 @@ use super::head::Head;
 use super::ids::Ids;
 use super::keys::{HEAD, seq_key, tile_key, tile_value};
 use super::pack::{EncodedParts, Parts, Record};
-use super::ports::Clock;
 use super::reader::Reader;
+use super::readiness::{ClockGuard, check_room};
 use super::signer::Signing;
 use super::stop::Stop;
 use super::submission::{Mark, Prepared, PreparedParts, Reply, Submission};
@@ -27,10 +27,8 @@ use crate::store::{Batch, Space, Store};
 
 /// A group is closed at this many bytes, so that one commit stays short.
 const GROUP_BYTES: usize = 8 * 1024 * 1024;
-/// How far the clock may run ahead of the monotonic one before nothing is sealed under it.
-const MAX_CLOCK_JUMP: Duration = Duration::from_secs(3600);
-/// Nothing is appended when the volume has less than this free: queries and recovery need some.
-const RESERVE_BYTES: u64 = 256 * 1024 * 1024;
+/// A commit that took longer is told of in the log.
+const SLOW_COMMIT: Duration = Duration::from_secs(1);
 
 /// A submission on its way to the sequencer.
 pub(crate) struct Waiting {
@@ -87,9 +85,7 @@ pub(crate) struct Sequencer {
     pub(crate) ids: Ids,
     pub(crate) head: Head,
     pub(crate) tag_key: Digest,
-    pub(crate) clock: Arc<dyn Clock>,
-    /// The last readings of both clocks.
-    pub(crate) last_reading: (u64, Duration),
+    pub(crate) clock: Arc<ClockGuard>,
     pub(crate) stop: Arc<Stop>,
 }
 
@@ -133,7 +129,7 @@ impl Sequencer {
 
     /// Seals all that waits. An error is final: what the store holds is then not known.
     fn seal(&mut self, waiting: Vec<Waiting>) -> Result<Group, Final> {
-        let recorded_at = match self.check_room().and_then(|()| self.read_clock()) {
+        let recorded_at = match check_room(&*self.store).and_then(|()| self.clock.read()) {
             Ok(recorded_at) => recorded_at,
             Err(error) => {
                 refuse_all(waiting, &error);
@@ -167,9 +163,16 @@ impl Sequencer {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), Final> {
+        let (started, bytes) = (Instant::now(), batch.bytes());
         self.store
             .commit(batch)
-            .map_err(|error| Final::because(&self.stop, &error.into()))
+            .map_err(|error| Final::because(&self.stop, &error.into()))?;
+        let took = started.elapsed();
+        if took > SLOW_COMMIT {
+            let (millis, size) = (took.as_millis(), self.head.size);
+            tracing::warn!(millis, bytes, size, "a commit was slow");
+        }
+        Ok(())
     }
 
     fn group(&self, headers: Vec<[u8; Header::LEN]>, outcomes: Vec<Outcome>) -> Group {
@@ -178,32 +181,6 @@ impl Sequencer {
             head: self.head.clone(),
             outcomes,
         }
-    }
-
-    fn check_room(&self) -> Result<(), LedgerError> {
-        match self.store.free_bytes()? {
-            Some(free_bytes) if free_bytes < RESERVE_BYTES => Err(LedgerError::Full {
-                free_bytes,
-                reserve_bytes: RESERVE_BYTES,
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// The time for the next entries: never before that of the last one, and never far ahead of what has passed.
-    fn read_clock(&mut self) -> Result<u64, LedgerError> {
-        let (last_wall, last_monotonic) = self.last_reading;
-        // A clock that was set back may return to where it was.
-        let last_wall = last_wall.max(self.head.recorded_at);
-        let (wall, monotonic) = (self.clock.unix_nanos(), self.clock.monotonic());
-        let passed = monotonic.saturating_sub(last_monotonic) + MAX_CLOCK_JUMP;
-        let limit = last_wall.saturating_add(u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX));
-        if wall > limit {
-            let seconds = (wall - last_wall) / 1_000_000_000;
-            return Err(LedgerError::ClockJump { seconds });
-        }
-        self.last_reading = (wall, monotonic);
-        Ok(wall.max(self.head.recorded_at))
     }
 
     /// Resolves idempotency ids; answers those submissions that cannot be accepted.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::backup::{self, Backups};
 use super::door::Caller;
 use super::rpc::caller;
 use super::status;
@@ -21,11 +22,12 @@ const MAX_RANGES: usize = 4_096;
 /// The handlers of `graven.v1.AdminService`.
 pub(super) struct Admin {
     ledger: Arc<Ledger>,
+    backups: Backups,
 }
 
 impl Admin {
-    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
-        Self { ledger }
+    pub(super) fn new(ledger: Arc<Ledger>, backups: Backups) -> Self {
+        Self { ledger, backups }
     }
 
     /// Carries out an order where it may wait for the disk. It is carried out to its end also when the client goes.
@@ -61,6 +63,14 @@ impl AdminService for Admin {
             }
         });
         Ok(Response::new(erased(&erasure.await?)))
+    }
+
+    async fn back_up(
+        &self,
+        request: Request<v1::BackUpRequest>,
+    ) -> Result<Response<v1::BackUpResponse>, Status> {
+        caller(&request)?;
+        backup::back_up(&self.ledger, &self.backups, request.into_inner()).await
     }
 
     async fn place_hold(

@@ -31,6 +31,11 @@ impl Close {
 }
 
 impl Closing {
+    /// Whether the server is shutting down.
+    pub(super) fn is_closing(&self) -> bool {
+        *self.server.borrow()
+    }
+
     /// For a stream of this caller.
     pub(super) fn of(&self, caller: &Caller) -> Self {
         Self {

@@ -15,6 +15,7 @@ use tonic::server::NamedService;
 use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
 use super::identity::{Authentication, Sender, now};
 use super::refusals::{Refusals, Refused};
+use super::requests::Requests;
 use crate::entry::v1;
 
 /// The sender of a call, as far as the ledger knows, and what it may do.
@@ -104,13 +105,19 @@ async fn wait_until(time: Option<f64>) {
 pub(super) struct Door {
     authentication: Authentication,
     refusals: Arc<Refusals>,
+    requests: Arc<Requests>,
 }
 
 impl Door {
-    pub(super) fn new(authentication: Authentication, refusals: &Arc<Refusals>) -> Arc<Self> {
+    pub(super) fn new(
+        authentication: Authentication,
+        refusals: &Arc<Refusals>,
+        requests: &Arc<Requests>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             authentication,
             refusals: Arc::clone(refusals),
+            requests: Arc::clone(requests),
         })
     }
 
@@ -193,24 +200,33 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Answer {
-        match self.door.admit(&request) {
+        let (requests, row) = (
+            Arc::clone(&self.door.requests),
+            Requests::row(request.uri().path()),
+        );
+        let answer = match self.door.admit(&request) {
             Ok(caller) => {
-                let Some(caller) = caller else {
-                    return self.inner.call(request);
-                };
-                let refused = caller.refused.clone();
-                request.extensions_mut().insert(caller);
+                let refused = caller.as_ref().map(|caller| caller.refused.clone());
+                if let Some(caller) = caller {
+                    request.extensions_mut().insert(caller);
+                }
                 let answer = self.inner.call(request);
                 Box::pin(async move {
                     let response = answer.await?;
                     // A refusal without an answer before it stands in the headers.
-                    if let Some(refusal) = Status::from_header_map(response.headers()) {
+                    let refusal = Status::from_header_map(response.headers());
+                    if let (Some(refusal), Some(refused)) = (refusal, refused) {
                         refused.note(&refusal);
                     }
                     Ok(response)
                 })
             }
             Err(refusal) => Box::pin(ready(Ok(refusal.into_http()))),
-        }
+        };
+        Box::pin(async move {
+            let answer = answer.await?;
+            requests.count(row, &answer);
+            Ok(answer)
+        })
     }
 }

@@ -7,16 +7,20 @@
 pub mod access;
 mod admin;
 mod append;
+mod backup;
 mod certificate;
 pub mod client;
 mod closing;
 mod count;
 mod door;
+mod health;
 pub mod identity;
 mod inquiry;
 pub mod jwt;
 mod limits;
 mod listen;
+mod metrics;
+mod monitor;
 mod policy_file;
 mod query;
 mod read;
@@ -24,6 +28,7 @@ mod read_facts;
 mod reads;
 mod receipt;
 mod refusals;
+mod requests;
 mod rpc;
 mod segment;
 mod status;
@@ -34,15 +39,19 @@ mod watched;
 mod wire;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tonic::transport::Server;
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_health::server::{HealthReporter, health_reporter};
 
 pub use count::response as count_response;
 pub use identity::{Authentication, Issuer, Token, TokenError, check_token_name};
+pub use metrics::open_files_limit;
+pub use monitor::Monitor;
 pub use policy_file::PolicyFile;
 pub use query::response as search_response;
 pub use reads::ReadLog;
@@ -52,10 +61,13 @@ pub use wire::DESCRIPTORS;
 
 use crate::ledger::Ledger;
 use admin::Admin;
-use closing::Close;
+use backup::Backups;
+use closing::{Close, Closing};
 use door::{Door, Guarded};
 use listen::Incoming;
+use monitor::Monitored;
 use refusals::Refusals;
+use requests::Requests;
 use rpc::{Query, Rpc};
 use wire::admin_service_server::AdminServiceServer;
 use wire::ledger_service_server::LedgerServiceServer;
@@ -67,6 +79,10 @@ pub struct Listeners {
     pub public: TcpListener,
     /// For operators, and for reflection; without it there is neither.
     pub admin: Option<TcpListener>,
+    /// For those who look after the server, without credentials; without it nothing is measured for them.
+    pub monitor: Option<Monitor>,
+    /// Where backups go that operators order; without it none are made.
+    pub backup_dir: Option<PathBuf>,
 }
 
 impl From<TcpListener> for Listeners {
@@ -74,6 +90,8 @@ impl From<TcpListener> for Listeners {
         Self {
             public,
             admin: None,
+            monitor: None,
+            backup_dir: None,
         }
     }
 }
@@ -87,12 +105,19 @@ pub enum ServeError {
     /// The ledger stopped: what it had acknowledged is safe, and a restart recovers.
     #[error("the ledger stopped: {0}")]
     Stopped(String),
+    /// Requests under way did not end in time.
+    #[error("some requests did not end within {0} s and were cut off")]
+    CutOff(u64),
     /// The descriptors for reflection cannot be read.
     #[error("reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-/// Serves `ledger` until `shutdown` completes or the ledger stops. Requests under way are answered first.
+/// Requests under way have so long to end once the server closes.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Serves `ledger` until `shutdown` completes or the ledger stops. First health says that it is not serving; then nothing
+/// new is accepted and streams that never end are ended; what is under way is answered, within 30 seconds.
 pub async fn serve(
     ledger: Arc<Ledger>,
     listeners: impl Into<Listeners>,
@@ -112,11 +137,28 @@ pub async fn serve_recording(
     reads: Option<ReadLog>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let Listeners { public, admin } = listeners.into();
+    let Listeners {
+        public,
+        admin,
+        monitor,
+        backup_dir,
+    } = listeners.into();
     let refusals = Arc::new(Refusals::default());
-    let door = Door::new(authentication, &refusals);
+    let requests = Arc::new(Requests::default());
+    let door = Door::new(authentication, &refusals, &requests);
     let sealing = tokio::spawn(refusals::seal(Arc::clone(&refusals), Arc::clone(&ledger)));
     let (close, closing) = Close::new();
+    let mut beside = JoinSet::new();
+    if let Some(Monitor { listener, dir }) = monitor {
+        let monitored = Monitored {
+            ledger: Arc::clone(&ledger),
+            dir,
+            requests,
+            closing: closing.clone(),
+        };
+        beside.spawn(monitor::serve(listener, Arc::new(monitored)));
+    }
+    let draining = closing.clone();
     let stopped = async {
         tokio::select! {
             () = shutdown => None,
@@ -127,46 +169,84 @@ pub async fn serve_recording(
     let (stop, mut stopping) = tokio::sync::watch::channel(false);
     let signal = async {
         // The receiver lives as long as the server.
-        let _ = end.send(stopped.await);
+        let why = stopped.await;
         close.now();
+        let _ = end.send(why);
         // Likewise.
         let _ = stop.send(true);
+    };
+    let health = Health {
+        ledger: Arc::clone(&ledger),
+        closing: closing.clone(),
     };
     let handlers = (
         Rpc::new(Arc::clone(&ledger), closing.clone(), reads.clone()),
         Query::new(Arc::clone(&ledger), closing, reads),
     );
-    let serving = serve_public(handlers, public, &door, tls.clone(), signal);
-    let operating = async {
+    let serving = Box::pin(serve_public(
+        handlers,
+        health,
+        public,
+        &door,
+        tls.clone(),
+        signal,
+    ));
+    let operating = Box::pin(async {
         let Some(admin) = admin else {
             return Ok(());
         };
+        let backups = Backups {
+            dir: backup_dir,
+            given_up: Arc::new(AtomicBool::new(false)),
+        };
+        let given_up = Arc::clone(&backups.given_up);
         let signal = async move {
             // One who cannot tell any more has ended.
             let _ = stopping.wait_for(|stop| *stop).await;
+            given_up.store(true, Ordering::Relaxed);
         };
-        serve_admin(&ledger, admin, &door, tls, signal).await
+        serve_admin(&ledger, admin, &door, backups, tls, signal).await
+    });
+    let (served, cut_off) = tokio::select! {
+        served = async { tokio::try_join!(serving, operating) } => (served, false),
+        () = drained(draining) => (Ok(((), ())), true),
     };
-    let served = tokio::try_join!(serving, operating);
     sealing.abort();
     refusals.seal_rest(&ledger).await;
     served?;
     match ended.await {
         Ok(Some(reason)) => Err(ServeError::Stopped(reason)),
+        _ if cut_off => Err(ServeError::CutOff(DRAIN.as_secs())),
         _ => Ok(()),
     }
 }
 
+/// What the health service tells of.
+struct Health {
+    ledger: Arc<Ledger>,
+    closing: Closing,
+}
+
+/// Completes when requests under way have had their time to end.
+async fn drained(mut closing: Closing) {
+    closing.wait().await;
+    tokio::time::sleep(DRAIN).await;
+}
+
 async fn serve_public(
     (rpc, query): (Rpc, Query),
+    of: Health,
     listener: TcpListener,
     door: &Arc<Door>,
     tls: Option<Tls>,
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (health, health_service) = health();
-    health.set_serving::<LedgerServiceServer<Rpc>>().await;
-    health.set_serving::<QueryServiceServer<Query>>().await;
+    let (health, health_service) = health::service();
+    // Known from the first call on.
+    let Health { ledger, closing } = of;
+    health::tell(&health, ledger.check_ready().is_ok(), true).await;
+    let mut beside = JoinSet::new();
+    beside.spawn(health::follow(health, ledger, closing));
     let service = LedgerServiceServer::new(rpc)
         .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
@@ -185,15 +265,16 @@ async fn serve_admin(
     ledger: &Arc<Ledger>,
     listener: TcpListener,
     door: &Arc<Door>,
+    backups: Backups,
     tls: Option<Tls>,
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let (health, health_service) = health();
+    let (health, health_service) = health::service();
     health.set_serving::<AdminServiceServer<Admin>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
         .build_v1()?;
-    let admin = AdminServiceServer::new(Admin::new(Arc::clone(ledger)))
+    let admin = AdminServiceServer::new(Admin::new(Arc::clone(ledger), backups))
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     limits::harden(&mut Server::builder())
         .add_service(Guarded::new(health_service, door))
@@ -202,11 +283,4 @@ async fn serve_admin(
         .serve_with_incoming_shutdown(Incoming::new(listener, tls), signal)
         .await?;
     Ok(())
-}
-
-/// Tells whether services serve, to anybody who asks.
-fn health() -> (HealthReporter, HealthServer<impl Health>) {
-    let (reporter, service) = health_reporter();
-    let service = service.max_decoding_message_size(limits::MAX_HEALTH_BYTES);
-    (reporter, service)
 }

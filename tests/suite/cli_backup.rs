@@ -208,3 +208,70 @@ fn a_lost_tail_and_a_flipped_bit_are_not_restored() {
         stderr(&out)
     );
 }
+
+#[test]
+fn a_running_server_backs_itself_up_where_its_configuration_says() {
+    let ledger = Ledger::new();
+    let (dir, backups) = (ledger.path("ledger"), ledger.path("backups"));
+    let mut child = graven()
+        .args(["serve", "--dev", "--dir", text(&dir)])
+        .args(["--backup-dir", text(&backups)])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    let mut find = |prefix: &str| {
+        let line = lines.find_map(|line| Some(line.unwrap().strip_prefix(prefix)?.to_owned()));
+        line.unwrap()
+    };
+    let (url, admin) = (find("listening on "), find("admin "));
+    let append = || {
+        let out = run(graven().args(["append", "--server", &url]), EVENT);
+        assert!(out.status.success(), "{}", stderr(&out));
+    };
+    let order = |name: &str| {
+        run(
+            graven().args(["backup", "--admin", &admin, "--name", name]),
+            "",
+        )
+    };
+    append();
+    let out = order("hot");
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    assert!(
+        stdout(&out).contains("1 entries of ledger.example.com/backup"),
+        "{}",
+        stdout(&out)
+    );
+    // The server goes on, and never writes where it was not told to.
+    append();
+    for (name, said) in [
+        ("hot", "there is a backup of this name"),
+        ("../hot", "1 to 64 characters"),
+        ("", "1 to 64 characters"),
+    ] {
+        let out = order(name);
+        assert_ne!(out.status.code(), Some(0));
+        let told = stderr(&out);
+        assert!(
+            told.contains(said) && !told.contains(text(&backups)),
+            "{told}"
+        );
+    }
+    assert_eq!(fs::read_dir(&backups).unwrap().count(), 1);
+    let checkpoint = run(graven().args(["checkpoint", "--server", &url]), "");
+    fs::write(ledger.path("latest"), checkpoint.stdout).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let latest = ledger.path("latest");
+    let out = run(
+        &mut ledger.restore("hot", "restored", &["--latest", text(&latest)]),
+        "",
+    );
+    assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
+    let out = run(
+        &mut ledger.restore("hot", "restored", &["--no-later-checkpoint-known"]),
+        "",
+    );
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+}

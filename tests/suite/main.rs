@@ -32,6 +32,8 @@ mod cli_coverage;
 #[cfg(feature = "server")]
 mod cli_diff;
 #[cfg(feature = "server")]
+mod cli_doctor;
+#[cfg(feature = "server")]
 mod cli_erase;
 #[cfg(feature = "server")]
 mod cli_explain;
@@ -50,6 +52,8 @@ mod cli_linked;
 #[cfg(feature = "server")]
 mod cli_links;
 #[cfg(feature = "server")]
+mod cli_monitor;
+#[cfg(feature = "server")]
 mod cli_newcomer;
 #[cfg(feature = "server")]
 mod cli_policy;
@@ -65,6 +69,8 @@ mod cli_support;
 mod cli_trace;
 #[cfg(feature = "server")]
 mod collect_git;
+#[cfg(feature = "server")]
+mod configuration_doc;
 #[cfg(feature = "server")]
 mod count_lies;
 mod entry_canonical;
@@ -111,6 +117,8 @@ mod ledger_index;
 mod ledger_input;
 #[cfg(feature = "server")]
 mod ledger_model;
+#[cfg(feature = "server")]
+mod ledger_ready;
 #[cfg(feature = "server")]
 mod ledger_starts;
 #[cfg(feature = "server")]

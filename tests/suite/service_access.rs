@@ -79,7 +79,7 @@ fn each_role_has_its_calls_and_no_others() {
     let proofs = "GetCheckpoint GetConsistencyProof GetGenesis GetInclusionProof";
     assert_eq!(
         calls(Role::Operator),
-        "Erase GetCheckpoint GetConsistencyProof GetGenesis GetInclusionProof ListHolds PlaceHold ReleaseHold"
+        "BackUp Erase GetCheckpoint GetConsistencyProof GetGenesis GetInclusionProof ListHolds PlaceHold ReleaseHold"
     );
     assert_eq!(
         calls(Role::Writer),

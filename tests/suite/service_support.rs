@@ -95,6 +95,8 @@ impl TestServer {
         let listeners = Listeners {
             public: listener,
             admin: Some(admin),
+            monitor: None,
+            backup_dir: None,
         };
         let (shutdown, stopped) = oneshot::channel::<()>();
         let shared = Arc::clone(&ledger);

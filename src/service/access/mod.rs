@@ -16,7 +16,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 pub use bounds::{Patterns, ReaderBounds, WriterBounds};
 pub(super) use bounds::{Scope, check_event};
 pub use policy::{Grant, Policy, PolicyError};
-pub use rules::{Rule, allowed, rule};
+pub use rules::{Rule, allowed, methods, rule};
 
 /// What an identity is to a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]

@@ -18,7 +18,7 @@ const OPERATE: Rule = Rule::Roles(&[Operator]);
 /// Hashes and signatures: they say nothing about what is in the entries.
 const PROOFS: Rule = Rule::Roles(&[Writer, Reader, Auditor, Operator]);
 
-const RULES: [(&str, Rule); 23] = [
+const RULES: [(&str, Rule); 24] = [
     ("/graven.v1.LedgerService/Append", APPEND),
     ("/graven.v1.LedgerService/AppendBatch", APPEND),
     ("/graven.v1.LedgerService/AppendStream", APPEND),
@@ -40,6 +40,7 @@ const RULES: [(&str, Rule); 23] = [
     ("/graven.v1.AdminService/PlaceHold", OPERATE),
     ("/graven.v1.AdminService/ReleaseHold", OPERATE),
     ("/graven.v1.AdminService/ListHolds", OPERATE),
+    ("/graven.v1.AdminService/BackUp", OPERATE),
     // Load balancers and supervisors have no credentials.
     ("/grpc.health.v1.Health/Check", Rule::Anybody),
     ("/grpc.health.v1.Health/Watch", Rule::Anybody),
@@ -64,4 +65,9 @@ pub fn allowed(role: Role, path: &str) -> bool {
         Some(Rule::Roles(roles)) => roles.contains(&role),
         None => false,
     }
+}
+
+/// The paths of all calls.
+pub fn methods() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(path, _)| *path)
 }
