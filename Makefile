@@ -2,7 +2,7 @@
 CARGO_TARGET_DIR ?= $(HOME)/.cache/graven/target
 export CARGO_TARGET_DIR
 
-.PHONY: help demo test long bench bench-query lint prepare
+.PHONY: help demo test long bench bench-query python-client lint prepare
 
 help:
 	@echo 'make demo    the main job, told step by step (REPO=path for another git repository)'
@@ -10,6 +10,7 @@ help:
 	@echo 'make long    the tests with the long batteries'
 	@echo 'make bench   appends end to end, beside fdatasync of the same volume (DIR=path SECONDS=n)'
 	@echo 'make bench-query   questions to a long ledger, and to PostgreSQL if it is installed (DIR=path ENTRIES=n)'
+	@echo 'make python-client   a client in Python against a server with mutual TLS and signed tokens'
 	@echo 'make lint    format, clippy, licences and advisories'
 	@echo
 	@echo 'The first build compiles RocksDB and takes about fifteen minutes on two cores.'
@@ -32,6 +33,10 @@ bench: prepare
 
 bench-query: prepare
 	cargo bench --profile release --locked --bench query -- $(or $(DIR),/var/tmp) $(ENTRIES)
+
+python-client: prepare
+	cargo build --release --locked --bin graven
+	python3 tests/python/client.py $(CARGO_TARGET_DIR)/release/graven
 
 lint: prepare
 	cargo fmt --check

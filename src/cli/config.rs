@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::render::escape;
 use crate::entry::hex;
 use crate::service::jwt::{Expected, KeySet};
-use crate::service::{Authentication, Issuer, PolicyFile, TlsFiles, Token, Watched};
+use crate::service::{Authentication, Issuer, Limits, PolicyFile, TlsFiles, Token, Watched};
 
 /// The file. What it does not know is refused.
 #[derive(Debug, Default, Deserialize)]
@@ -40,6 +40,9 @@ pub(super) struct Config {
     pub(super) access_ledger: bool,
     /// Address and port at which auditors read that ledger.
     pub(super) access_listen: Option<String>,
+    /// How much each identity, and all together, may take.
+    #[serde(default)]
+    pub(super) limits: Limits,
     tls: Option<TlsLines>,
     #[serde(default, rename = "token")]
     tokens: Vec<TokenLine>,

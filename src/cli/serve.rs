@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -25,7 +26,8 @@ use crate::ledger::{
 };
 use crate::service::jwt::KeySet;
 use crate::service::{
-    self, Authentication, Listeners, Monitor, PolicyFile, ServeError, TlsFiles, Watched,
+    self, Admission, Authentication, Limits, Listeners, Monitor, PolicyFile, ServeError, TlsFiles,
+    Watched,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
@@ -94,6 +96,7 @@ struct Resolved {
     /// For those who look after the server.
     metrics_listen: Option<SocketAddr>,
     authentication: Authentication,
+    limits: Limits,
     /// Who may do what; none where nobody is authenticated.
     policy: Option<PolicyFile>,
     /// Files of keys that sign tokens.
@@ -107,9 +110,30 @@ struct Resolved {
     access: Option<Place>,
 }
 
+/// Open files that connections and the store can need together.
+const OPEN_FILES: u64 = 65_536;
+
+/// Lets the process open as many files as it may need, if the system allows it.
+fn allow_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            maximum: limit.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::warn!(%error, "the limit of open files stays at {:?}", limit.current);
+        }
+    }
+}
+
 /// Runs until a signal, or until the ledger stops.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     log_to_stderr(arguments.log_format);
+    allow_open_files();
     let resolved = if arguments.dev {
         dev(arguments)?
     } else {
@@ -180,6 +204,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         backup_dir: arguments.backup_dir.clone(),
         metrics_listen: metrics_address(arguments.metrics_listen.as_deref())?,
         authentication: Authentication::None,
+        limits: Limits::default(),
         policy: None,
         keys: Vec::new(),
         tls: None,
@@ -225,6 +250,7 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         check_private(listen, tls.is_some())?;
     }
     let access = access(&config, &dir, tls.is_some())?;
+    config.limits.check().map_err(Failure::usage)?;
     let policy = policy(&config)?;
     let Identities {
         authentication,
@@ -247,6 +273,7 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
             .or_else(|| config.backup_dir.clone()),
         metrics_listen: metrics_address(metrics_listen)?,
         authentication,
+        limits: config.limits.clone(),
         policy: Some(policy),
         keys,
         tls,
@@ -434,6 +461,7 @@ async fn serve(
     tracing::info!(%address, origin = ledger.genesis().origin(), size, "started");
     let Resolved {
         authentication,
+        limits,
         keys,
         tls: tls_files,
         backup_dir,
@@ -449,8 +477,13 @@ async fn serve(
     };
     let reads = access.as_ref().map(AccessLedger::log);
     let serving = Arc::clone(&ledger);
+    let admission = Admission {
+        authentication,
+        limits,
+        clock: Arc::new(SystemClock::default()),
+    };
     let served =
-        service::serve_recording(serving, listeners, authentication, tls, reads, shutdown).await;
+        service::serve_recording(serving, listeners, admission, tls, reads, shutdown).await;
     tracing::info!(size = ledger.published().size(), "stopping");
     drop(following);
     let signal = ended_by.await.ok().filter(|_| served.is_ok());

@@ -1,5 +1,7 @@
 //! Sends batches of events, and holds the server to its receipts.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use prost::Message;
 use tonic::{Code, Status};
@@ -13,6 +15,11 @@ use crate::entry::body::Content;
 use crate::entry::{CheckedEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Tag, json, v1};
 use crate::note::VerifierKey;
 use crate::verify::{Expected, Verdict, verify_receipt};
+
+/// How often a batch is sent that is too much at once, and the longest time to wait in between: what lasts longer, such as a
+/// full disk, is for the user to know.
+const TRIES: u32 = 20;
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// What became of one event.
 #[derive(Debug, Clone, Copy)]
@@ -78,11 +85,7 @@ impl Batch {
             events: self.events.clone(),
             ack_level: 0,
         };
-        let answer = client
-            .append_batch(request)
-            .await
-            .map_err(refused)?
-            .into_inner();
+        let answer = send_patiently(client, request).await.map_err(refused)?;
         let placed = place(self.events.len(), &answer).map_err(Refused::All)?;
         if let Some(key) = pinned {
             self.hold_to(&answer, key).map_err(Refused::All)?;
@@ -163,6 +166,29 @@ impl Batch {
         }
         Ok(())
     }
+}
+
+/// Sends a batch, and again when the server says that it was too much at once and when to come back.
+async fn send_patiently(
+    client: &mut Client,
+    request: v1::AppendBatchRequest,
+) -> Result<v1::AppendBatchResponse, Status> {
+    for _ in 1..TRIES {
+        let status = match client.append_batch(request.clone()).await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) => status,
+        };
+        // What is exhausted was not appended.
+        let exhausted = status.code() == Code::ResourceExhausted;
+        let delay = status
+            .get_details_retry_info()
+            .and_then(|info| info.retry_delay);
+        match delay.filter(|delay| exhausted && *delay <= LONGEST_DELAY) {
+            Some(delay) => tokio::time::sleep(delay).await,
+            None => return Err(status),
+        }
+    }
+    Ok(client.append_batch(request).await?.into_inner())
 }
 
 /// Bytes that an event takes in a request: its encoding behind a key and a length.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Ledger;
 use super::basis::{Basis, PageProof, WorthReading, prove_ranges, runs};
@@ -80,6 +81,7 @@ impl Ledger {
             ledger: self,
             count,
             basis: &basis,
+            until: self.page_until(),
             by_terms: BTreeMap::new(),
             values: count
                 .group_by
@@ -131,6 +133,8 @@ struct Counting<'a> {
     ledger: &'a Ledger,
     count: &'a Count<'a>,
     basis: &'a Basis,
+    /// Of the monotonic clock.
+    until: Duration,
     /// Whether a segment's entries are counted from the terms of the field, or read.
     by_terms: BTreeMap<SegmentId, bool>,
     /// The terms that the page is about.
@@ -151,12 +155,17 @@ impl Counting<'_> {
         let possible = self.basis.possible(range);
         let mut known = None;
         for (segment, piece) in self.basis.pieces(&possible) {
+            let piece_end = piece.end;
             let end = match segment {
                 Some(segment) => self.count_piece(&segment, &mut known, &piece, &possible)?,
                 None => self.read(&piece.into())?,
             };
             if let Some(end) = end {
                 return Ok(range.start..end);
+            }
+            // A page that goes on with the values of a window has to go through all of it.
+            if self.count.next_value.is_none() && self.ledger.is_past(self.until) {
+                return Ok(range.start..piece_end);
             }
         }
         Ok(range.clone())

@@ -31,6 +31,11 @@ impl ClockGuard {
         }
     }
 
+    /// What the monotonic clock says.
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+
     /// The time for the next entries: never before that of the last one, and never far ahead of what has passed.
     pub(crate) fn read(&self) -> Result<u64, LedgerError> {
         let (wall, monotonic) = self.believed()?;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Ledger;
 use super::basis::{Basis, PageProof, WorthReading, prove_ranges, runs};
@@ -19,6 +20,8 @@ use crate::store::Direction;
 pub(super) const MAX_PAGE_BYTES: usize = 2 * 1024 * 1024;
 /// Entries that are read for a page without a proof.
 pub(super) const MAX_EXAMINED: u64 = 20_000;
+/// How long a page is worked on. What is being read then is still read, so that every page makes progress.
+pub(super) const MAX_PAGE_TIME: Duration = Duration::from_secs(5);
 /// Entries behind the index that a proof takes at a time.
 const TAKEN_AT_ONCE: u64 = 256;
 /// Postings in the proof of a page; those of one piece may come on top.
@@ -75,6 +78,7 @@ impl Ledger {
             ledger: self,
             search,
             basis: &basis,
+            until: self.page_until(),
             entries: Vec::new(),
             matches: 0,
             bytes: 0,
@@ -104,11 +108,24 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// When the page that is begun now has to end, by the monotonic clock.
+    pub(super) fn page_until(&self) -> Duration {
+        self.clock.monotonic().saturating_add(MAX_PAGE_TIME)
+    }
+
+    pub(super) fn is_past(&self, until: Duration) -> bool {
+        self.clock.monotonic() >= until
+    }
+}
+
 /// A page while it grows.
 struct Answer<'a> {
     ledger: &'a Ledger,
     search: &'a Search<'a>,
     basis: &'a Basis,
+    /// Of the monotonic clock.
+    until: Duration,
     entries: Vec<SealedEntry>,
     matches: usize,
     bytes: usize,
@@ -137,7 +154,8 @@ impl Answer<'_> {
             if let Some(last) = last {
                 return Ok(self.answered(range, last));
             }
-            if self.search.prove && self.runs >= MAX_PROVED_RUNS {
+            let is_long = self.search.prove && self.runs >= MAX_PROVED_RUNS;
+            if is_long || self.ledger.is_past(self.until) {
                 let last = match self.search.direction {
                     Direction::Forward => piece.end.saturating_sub(1),
                     Direction::Reverse => piece.start,
@@ -275,6 +293,7 @@ impl Answer<'_> {
         self.matches >= self.search.limit
             || self.bytes >= MAX_PAGE_BYTES
             || (!self.search.prove && self.cost.entries >= MAX_EXAMINED)
+            || self.ledger.is_past(self.until)
     }
 }
 

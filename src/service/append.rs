@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -80,21 +80,27 @@ pub(super) fn stream(
 }
 
 /// Hands on the events of a stream until it ends, breaks, or nobody takes them any more.
-async fn receive(
-    mut requests: Streaming<AppendStreamRequest>,
-    arrived: mpsc::Sender<Result<Bytes, Status>>,
-) {
+async fn receive(mut requests: Streaming<AppendStreamRequest>, arrived: mpsc::Sender<Arrival>) {
+    let room = Arc::new(Semaphore::new(STREAM_CHUNK_BYTES));
     while let Some(request) = requests.next().await {
-        let broken = request.is_err();
-        if arrived
-            .send(request.map(|request| request.event))
-            .await
-            .is_err()
-            || broken
-        {
+        let event = request.map(|request| request.event);
+        let bytes = event.as_ref().map_or(0, Bytes::len).min(STREAM_CHUNK_BYTES);
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let Ok(room) = Arc::clone(&room).acquire_many_owned(permits).await else {
+            return;
+        };
+        let broken = event.is_err();
+        let arrival = Arrival { event, _room: room };
+        if arrived.send(arrival).await.is_err() || broken {
             return;
         }
     }
+}
+
+/// An event that has come, or why no more will, with its share of the bytes of a stream that may wait.
+struct Arrival {
+    event: Result<Bytes, Status>,
+    _room: OwnedSemaphorePermit,
 }
 
 type Answers = mpsc::Sender<Result<v1::AppendStreamResponse, Status>>;
@@ -102,7 +108,7 @@ type Answers = mpsc::Sender<Result<v1::AppendStreamResponse, Status>>;
 async fn seal_as_they_come(
     ledger: &Ledger,
     caller: &Caller,
-    mut arriving: mpsc::Receiver<Result<Bytes, Status>>,
+    mut arriving: mpsc::Receiver<Arrival>,
     answer: &Answers,
     mut closing: Closing,
 ) -> Result<(), Status> {
@@ -115,6 +121,9 @@ async fn seal_as_they_come(
         let Some(first) = first else { return Ok(()) };
         let (events, refusal) = take_chunk(caller, first, &mut arriving, position);
         if !events.is_empty() {
+            let bytes = events.iter().map(CheckedEvent::len).sum();
+            // The client waits as it does when the ledger is busy: what it sends is not read.
+            caller.share.spend_in_time(events.len(), bytes).await;
             let count = seal_chunk(ledger, caller, events, position, answer).await?;
             position = position.saturating_add(count);
         }
@@ -127,15 +136,15 @@ async fn seal_as_they_come(
 /// The events that have arrived, up to a limit, and why the stream ends after them, if it does.
 fn take_chunk(
     caller: &Caller,
-    first: Result<Bytes, Status>,
-    arriving: &mut mpsc::Receiver<Result<Bytes, Status>>,
+    first: Arrival,
+    arriving: &mut mpsc::Receiver<Arrival>,
     position: usize,
 ) -> (Vec<CheckedEvent>, Option<Status>) {
     let mut events = Vec::new();
     let mut bytes = 0;
     let mut next = Some(first);
-    while let Some(event) = next {
-        let event = match event {
+    while let Some(arrival) = next {
+        let event = match arrival.event {
             Ok(event) => event,
             Err(broken) => return (events, Some(broken)),
         };
@@ -259,6 +268,8 @@ async fn submit(
     caller: &Caller,
     events: Vec<CheckedEvent>,
 ) -> Result<Appended, Status> {
+    let bytes = events.iter().map(CheckedEvent::len).sum();
+    caller.share.spend(events.len(), bytes)?;
     let submission = ledger
         .prepare(events, &caller.envelope)
         .map_err(status::of)?;

@@ -13,18 +13,45 @@ use tonic::codegen::{BoxFuture, Service, http};
 use tonic::server::NamedService;
 
 use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
+use super::bounded;
 use super::identity::{Authentication, Sender, now};
+use super::listen::Peer;
+use super::quota::{Limits, Quotas, Share};
 use super::refusals::{Refusals, Refused};
 use super::requests::Requests;
 use crate::entry::v1;
+use crate::ledger::{Clock, SystemClock};
+
+/// Who gets in, and how much each may take.
+pub struct Admission {
+    /// How senders are authenticated, and what each may do.
+    pub authentication: Authentication,
+    /// How much each may take.
+    pub limits: Limits,
+    /// Tells when an identity may go on.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl From<Authentication> for Admission {
+    /// With the default limits.
+    fn from(authentication: Authentication) -> Self {
+        Self {
+            authentication,
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
 
 /// The sender of a call, as far as the ledger knows, and what it may do.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Caller {
     /// The envelope of everything this call appends.
     pub(super) envelope: v1::Envelope,
     /// What it may do.
     pub(super) access: Arc<Access>,
+    /// How much it may take.
+    pub(super) share: Arc<Share>,
     /// Says what it may do later; none where that never changes.
     policy: Option<watch::Receiver<Arc<Policy>>>,
     /// When its credential ends to be good, in seconds since 1970; none if it says no such time.
@@ -101,21 +128,22 @@ async fn wait_until(time: Option<f64>) {
 }
 
 /// Finds out who calls, and what they may do.
-#[derive(Debug)]
 pub(super) struct Door {
     authentication: Authentication,
+    quotas: Quotas,
     refusals: Arc<Refusals>,
     requests: Arc<Requests>,
 }
 
 impl Door {
     pub(super) fn new(
-        authentication: Authentication,
+        admission: Admission,
         refusals: &Arc<Refusals>,
         requests: &Arc<Requests>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            authentication,
+            authentication: admission.authentication,
+            quotas: Quotas::new(admission.limits, admission.clock),
             refusals: Arc::clone(refusals),
             requests: Arc::clone(requests),
         })
@@ -150,9 +178,14 @@ impl Door {
             refused.note(&refusal);
             return Err(refusal);
         }
+        let share = self.quotas.of(&submitter);
+        if let Some(peer) = request.extensions().get::<Peer>() {
+            peer.counted.recognise(|| share.connect())?;
+        }
         Ok(Some(Caller {
             envelope,
             access: Arc::new(access),
+            share,
             policy,
             until,
             refused,
@@ -161,7 +194,7 @@ impl Door {
 }
 
 /// A service behind the door.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Guarded<S> {
     inner: S,
     door: Arc<Door>,
@@ -189,7 +222,9 @@ where
             Response = http::Response<Body>,
             Error = Infallible,
             Future = Answer,
-        >,
+        > + Clone
+        + Send
+        + 'static,
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -205,17 +240,18 @@ where
             Requests::row(request.uri().path()),
         );
         let answer = match self.door.admit(&request) {
-            Ok(caller) => {
-                let refused = caller.as_ref().map(|caller| caller.refused.clone());
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
-                }
-                let answer = self.inner.call(request);
+            Ok(None) => self.inner.call(request),
+            Ok(Some(caller)) => {
+                let (share, refused) = (Arc::clone(&caller.share), caller.refused.clone());
+                request.extensions_mut().insert(caller);
+                // The one that was asked whether it is ready.
+                let next = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, next);
                 Box::pin(async move {
-                    let response = answer.await?;
+                    let answer = bounded::answer(inner, share, request).await;
+                    let response = answer.unwrap_or_else(Status::into_http);
                     // A refusal without an answer before it stands in the headers.
-                    let refusal = Status::from_header_map(response.headers());
-                    if let (Some(refusal), Some(refused)) = (refusal, refused) {
+                    if let Some(refusal) = Status::from_header_map(response.headers()) {
                         refused.note(&refusal);
                     }
                     Ok(response)

@@ -11,14 +11,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
-use super::limits::{MAX_CONNECTIONS, MAX_HANDSHAKES, TLS_HANDSHAKE};
+use super::limits::{FIRST_BYTES, MAX_CONNECTIONS, MAX_HANDSHAKES, MAX_NEWCOMERS, TLS_HANDSHAKE};
+use super::newcomers::{Counted, Newcomers};
 use super::tls::{Tls, speaks_h2};
 
+/// Bytes of what every connection of HTTP/2 begins with (RFC 9113 section 3.4).
+const PREFACE: usize = 24;
 /// After the system had no room for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -29,12 +33,16 @@ pub(super) struct Peer {
     pub(super) address: Option<SocketAddr>,
     /// The client certificate in DER, which was checked against the authorities; none if there is none.
     pub(super) certificate: Option<Arc<[u8]>>,
+    /// What the connection counts as.
+    pub(super) counted: Counted,
 }
 
 /// A connection, for as long as it has a place among all.
 pub(super) struct Connection {
     stream: Transport,
     peer: Peer,
+    /// When its first bytes have to be there, and how many are missing.
+    awaited: Option<(Pin<Box<Sleep>>, usize)>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -78,6 +86,7 @@ impl Stream for Incoming {
 async fn accept(listener: TcpListener, tls: Option<Tls>, ready: mpsc::Sender<Connection>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let handshakes = Arc::new(Semaphore::new(MAX_HANDSHAKES));
+    let newcomers = Arc::new(Newcomers::default());
     loop {
         let (Ok(place), Ok(handshake)) = (
             Arc::clone(&places).acquire_owned().await,
@@ -93,11 +102,16 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, ready: mpsc::Sender<Con
                 continue;
             }
         };
+        let Some(newcomer) = newcomers.enter(address.ip(), MAX_NEWCOMERS) else {
+            tracing::debug!(%address, "too many connections on which nobody was recognised");
+            continue;
+        };
         // What fails here fails on the first use too.
         let _ = stream.set_nodelay(true);
         let peer = Peer {
             address: Some(address),
             certificate: None,
+            counted: Counted::new(newcomer),
         };
         let (tls, ready) = (tls.clone(), ready.clone());
         tokio::spawn(async move {
@@ -110,6 +124,7 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, ready: mpsc::Sender<Con
                 let connection = Connection {
                     stream,
                     peer,
+                    awaited: Some((Box::pin(tokio::time::sleep(FIRST_BYTES)), PREFACE)),
                     _place: place,
                 };
                 // The server has gone if nobody takes it.
@@ -172,11 +187,22 @@ macro_rules! either {
 
 impl AsyncRead for Connection {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        either!(self, stream => stream.poll_read(context, buffer))
+        let before = buffer.filled().len();
+        let polled = either!(self.as_mut(), stream => stream.poll_read(context, buffer));
+        let Some((late, missing)) = &mut self.awaited else {
+            return polled;
+        };
+        *missing = missing.saturating_sub(buffer.filled().len().saturating_sub(before));
+        if *missing == 0 {
+            self.awaited = None;
+        } else if polled.is_pending() && late.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        polled
     }
 }
 

@@ -8,6 +8,7 @@ pub mod access;
 mod admin;
 mod append;
 mod backup;
+mod bounded;
 mod certificate;
 pub mod client;
 mod closing;
@@ -21,8 +22,10 @@ mod limits;
 mod listen;
 mod metrics;
 mod monitor;
+mod newcomers;
 mod policy_file;
 mod query;
+mod quota;
 mod read;
 mod read_facts;
 mod reads;
@@ -49,11 +52,13 @@ use tokio::task::JoinSet;
 use tonic::transport::Server;
 
 pub use count::response as count_response;
+pub use door::Admission;
 pub use identity::{Authentication, Issuer, Token, TokenError, check_token_name};
 pub use metrics::open_files_limit;
 pub use monitor::Monitor;
 pub use policy_file::PolicyFile;
 pub use query::response as search_response;
+pub use quota::{Bucket, Limits};
 pub use reads::ReadLog;
 pub use tls::{Tls, TlsFiles};
 pub use watched::{FileError, Watched};
@@ -121,18 +126,18 @@ const DRAIN: Duration = Duration::from_secs(30);
 pub async fn serve(
     ledger: Arc<Ledger>,
     listeners: impl Into<Listeners>,
-    authentication: Authentication,
+    admission: impl Into<Admission>,
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    serve_recording(ledger, listeners, authentication, tls, None, shutdown).await
+    serve_recording(ledger, listeners, admission, tls, None, shutdown).await
 }
 
 /// The same; and every act of reading goes to `reads` before it is answered.
 pub async fn serve_recording(
     ledger: Arc<Ledger>,
     listeners: impl Into<Listeners>,
-    authentication: Authentication,
+    admission: impl Into<Admission>,
     tls: Option<Tls>,
     reads: Option<ReadLog>,
     shutdown: impl Future<Output = ()>,
@@ -145,7 +150,7 @@ pub async fn serve_recording(
     } = listeners.into();
     let refusals = Arc::new(Refusals::default());
     let requests = Arc::new(Requests::default());
-    let door = Door::new(authentication, &refusals, &requests);
+    let door = Door::new(admission.into(), &refusals, &requests);
     let sealing = tokio::spawn(refusals::seal(Arc::clone(&refusals), Arc::clone(&ledger)));
     let (close, closing) = Close::new();
     let mut beside = JoinSet::new();
@@ -250,8 +255,9 @@ async fn serve_public(
     let service = LedgerServiceServer::new(rpc)
         .max_decoding_message_size(limits::MAX_REQUEST_BYTES)
         .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
-    let query =
-        QueryServiceServer::new(query).max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    let query = QueryServiceServer::new(query)
+        .max_decoding_message_size(limits::MAX_QUESTION_BYTES)
+        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     limits::harden(&mut Server::builder())
         .add_service(Guarded::new(health_service, door))
         .add_service(Guarded::new(service, door))

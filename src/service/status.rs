@@ -100,6 +100,7 @@ pub(super) fn bad_request(field: &str, rule: &str) -> Status {
     Status::with_error_details(Code::InvalidArgument, message, details)
 }
 
-fn retry(code: Code, message: String, delay: Duration) -> Status {
+/// The status for what may work after `delay`.
+pub(super) fn retry(code: Code, message: String, delay: Duration) -> Status {
     Status::with_error_details(code, message, ErrorDetails::with_retry_info(Some(delay)))
 }

@@ -80,12 +80,18 @@ mod entry_names;
 mod entry_support;
 mod format_doc;
 #[cfg(feature = "server")]
+mod fuzz_decoders;
+#[cfg(feature = "server")]
 mod git_support;
 mod golden_events;
 mod golden_formats;
 mod golden_index;
 #[cfg(feature = "server")]
 mod golden_stores;
+#[cfg(feature = "server")]
+mod hostile_clients;
+#[cfg(feature = "server")]
+mod hostile_support;
 mod index_filter;
 mod index_segment;
 mod index_terms;
@@ -158,11 +164,15 @@ mod service_inquiry;
 #[cfg(feature = "server")]
 mod service_jwt;
 #[cfg(feature = "server")]
+mod service_limits;
+#[cfg(feature = "server")]
 mod service_query;
 #[cfg(feature = "server")]
 mod service_read;
 #[cfg(feature = "server")]
 mod service_reads;
+#[cfg(feature = "server")]
+mod service_refusals;
 #[cfg(feature = "server")]
 mod service_support;
 #[cfg(feature = "server")]

@@ -6,7 +6,7 @@ use graven::entry::v1;
 use graven::ledger::{self, Ledger, Options, SystemClock, SystemEntropy};
 use graven::note::{SignerKey, VerifierKey};
 use graven::service::client::LedgerServiceClient;
-use graven::service::{self, Authentication, Listeners, Tls};
+use graven::service::{self, Admission, Authentication, Listeners, Tls};
 use graven::store::MemoryDisk;
 use graven::verify::Expected;
 use tokio::net::TcpListener;
@@ -82,7 +82,19 @@ impl TestServer {
         Self::serve(ledger, Authentication::None, None).await
     }
 
-    async fn serve(ledger: Arc<Ledger>, authentication: Authentication, tls: Option<Tls>) -> Self {
+    /// A server of a new ledger with these limits.
+    pub(super) async fn admitting(admission: Admission) -> Self {
+        let unlimited = Self::start().await;
+        let ledger = Arc::clone(&unlimited.ledger);
+        unlimited.stop().await.unwrap();
+        Self::serve(ledger, admission, None).await
+    }
+
+    async fn serve(
+        ledger: Arc<Ledger>,
+        admission: impl Into<Admission> + Send + 'static,
+        tls: Option<Tls>,
+    ) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
@@ -104,7 +116,7 @@ impl TestServer {
             let until = async move {
                 let _ = stopped.await;
             };
-            service::serve(shared, listeners, authentication, tls, until).await
+            service::serve(shared, listeners, admission, tls, until).await
         });
         Self {
             ledger,
