@@ -14,6 +14,7 @@ use tonic::server::NamedService;
 
 use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
 use super::bounded;
+use super::closing::Closing;
 use super::identity::{Authentication, Sender, now};
 use super::listen::Peer;
 use super::quota::{Limits, Quotas, Share};
@@ -130,7 +131,7 @@ async fn wait_until(time: Option<f64>) {
 /// Finds out who calls, and what they may do.
 pub(super) struct Door {
     authentication: Authentication,
-    quotas: Quotas,
+    quotas: Arc<Quotas>,
     refusals: Arc<Refusals>,
     requests: Arc<Requests>,
 }
@@ -143,10 +144,16 @@ impl Door {
     ) -> Arc<Self> {
         Arc::new(Self {
             authentication: admission.authentication,
-            quotas: Quotas::new(admission.limits, admission.clock),
+            quotas: Arc::new(Quotas::new(admission.limits, admission.clock)),
             refusals: Arc::clone(refusals),
             requests: Arc::clone(requests),
         })
+    }
+
+    /// Looks after answers that nobody takes, for ever.
+    pub(super) fn watch_answers(&self, closing: Closing) -> impl Future<Output = ()> + use<> {
+        let answers = Arc::clone(self.quotas.answers());
+        answers.watch(self.quotas.stall_time(), closing)
     }
 
     /// Lets a call in, or says why not. A call that anybody may make has no caller.
@@ -209,6 +216,14 @@ impl<S> Guarded<S> {
     }
 }
 
+impl<S: Clone> Guarded<S> {
+    /// The service that was asked whether it is ready.
+    fn ready(&mut self) -> S {
+        let next = self.inner.clone();
+        std::mem::replace(&mut self.inner, next)
+    }
+}
+
 impl<S: NamedService> NamedService for Guarded<S> {
     const NAME: &'static str = S::NAME;
 }
@@ -239,14 +254,18 @@ where
             Arc::clone(&self.door.requests),
             Requests::row(request.uri().path()),
         );
-        let answer = match self.door.admit(&request) {
-            Ok(None) => self.inner.call(request),
+        let answer: Answer = match self.door.admit(&request) {
+            Ok(None) => {
+                let (inner, quotas) = (self.ready(), Arc::clone(&self.door.quotas));
+                Box::pin(async move {
+                    let answer = bounded::answer_anybody(inner, quotas, request).await;
+                    Ok(answer.unwrap_or_else(Status::into_http))
+                })
+            }
             Ok(Some(caller)) => {
                 let (share, refused) = (Arc::clone(&caller.share), caller.refused.clone());
                 request.extensions_mut().insert(caller);
-                // The one that was asked whether it is ready.
-                let next = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, next);
+                let inner = self.ready();
                 Box::pin(async move {
                     let answer = bounded::answer(inner, share, request).await;
                     let response = answer.unwrap_or_else(Status::into_http);

@@ -12,6 +12,8 @@ pub(super) const MAX_HEALTH_BYTES: usize = 4 * 1024;
 pub(super) const MAX_QUESTION_BYTES: usize = 64 * 1024;
 /// The largest entry with its salts and proofs fits.
 pub(super) const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
+/// Streams at a time of callers that nobody knows: those who watch the server's health.
+pub(super) const MAX_ANONYMOUS_WATCHES: usize = 256;
 /// Connections at one time.
 pub(super) const MAX_CONNECTIONS: usize = 1_024;
 /// Connections of one network address at one time on which nobody has been recognised.

@@ -6,6 +6,7 @@
 
 pub mod access;
 mod admin;
+mod answers;
 mod append;
 mod backup;
 mod bounded;
@@ -19,6 +20,7 @@ pub mod identity;
 mod inquiry;
 pub mod jwt;
 mod limits;
+mod list;
 mod listen;
 mod metrics;
 mod monitor;
@@ -154,6 +156,7 @@ pub async fn serve_recording(
     let sealing = tokio::spawn(refusals::seal(Arc::clone(&refusals), Arc::clone(&ledger)));
     let (close, closing) = Close::new();
     let mut beside = JoinSet::new();
+    beside.spawn(door.watch_answers(closing.clone()));
     if let Some(Monitor { listener, dir }) = monitor {
         let monitored = Monitored {
             ledger: Arc::clone(&ledger),

@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status};
 
+use super::answers::Answers;
+use super::limits::MAX_ANONYMOUS_WATCHES;
 use super::status;
 use crate::entry::v1;
 use crate::ledger::Clock;
@@ -36,9 +38,9 @@ pub struct Limits {
     pub burst: Duration,
     /// Connections of one identity at a time: of the one that was recognised on them first.
     pub connections: usize,
-    /// Calls of one identity at a time, besides streams.
+    /// Appends of one identity at a time, and as many other calls, besides streams.
     pub calls: usize,
-    /// Calls of all at a time, besides streams.
+    /// Appends of all at a time, and as many other calls, besides streams.
     pub calls_in_all: usize,
     /// Questions and lists of one identity at a time.
     pub scans: usize,
@@ -54,7 +56,7 @@ pub struct Limits {
     /// How long any other call may take until its answer begins.
     #[serde(rename = "read_seconds", deserialize_with = "seconds")]
     pub read_time: Duration,
-    /// How long a streamed answer waits for a reader that takes nothing.
+    /// How long an answer waits for a reader that takes nothing.
     #[serde(rename = "stall_seconds", deserialize_with = "seconds")]
     pub stall_time: Duration,
 }
@@ -179,18 +181,43 @@ struct Buckets {
 pub(super) struct Share {
     buckets: Mutex<Buckets>,
     connections: Arc<Semaphore>,
-    calls: Arc<Semaphore>,
+    calls: Calls,
     scans: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     append_streams: Arc<Semaphore>,
     all: Arc<Common>,
 }
 
+/// Places for calls. Those who append have places of their own, which no reader takes.
+struct Calls {
+    appends: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+}
+
+impl Calls {
+    fn new(most: usize) -> Self {
+        Self {
+            appends: Arc::new(Semaphore::new(most)),
+            others: Arc::new(Semaphore::new(most)),
+        }
+    }
+
+    fn of(&self, kind: Kind) -> Arc<Semaphore> {
+        Arc::clone(match kind {
+            Kind::Append => &self.appends,
+            _ => &self.others,
+        })
+    }
+}
+
 /// What all have in common.
 struct Common {
     limits: Limits,
-    calls: Arc<Semaphore>,
+    calls: Calls,
     request_bytes: Arc<Semaphore>,
+    /// Streams of those who are not known.
+    anonymous: Arc<Semaphore>,
+    answers: Arc<Answers>,
     clock: Arc<dyn Clock>,
 }
 
@@ -227,11 +254,6 @@ impl Kind {
             _ => Self::Read,
         }
     }
-
-    /// Whether its answer is a stream.
-    pub(super) fn is_streamed(self) -> bool {
-        matches!(self, Self::AppendStream | Self::Watch | Self::List)
-    }
 }
 
 /// The places that a call has, for as long as it has them.
@@ -262,7 +284,7 @@ impl Share {
             (&self.all.calls, "of all", limits.calls_in_all),
         ];
         for (places, whose, most) in whose {
-            let found = Arc::clone(places).try_acquire_owned();
+            let found = places.of(kind).try_acquire_owned();
             place.0.push(found.map_err(|_| {
                 let message = format!("{most} calls are under way, the most {whose}");
                 refused(message, RETRY_CALL)
@@ -301,9 +323,9 @@ impl Share {
         }
     }
 
-    /// How long a streamed answer waits for its reader.
-    pub(super) fn stall_time(&self) -> Duration {
-        self.all.limits.stall_time
+    /// The answers on their way.
+    pub(super) fn answers(&self) -> &Answers {
+        &self.all.answers
     }
 
     /// Bytes of requests that may be under way.
@@ -374,8 +396,10 @@ pub(super) struct Quotas {
 impl Quotas {
     pub(super) fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
         let all = Common {
-            calls: Arc::new(Semaphore::new(limits.calls_in_all)),
+            calls: Calls::new(limits.calls_in_all),
             request_bytes: Arc::new(Semaphore::new(limits.request_bytes)),
+            anonymous: Arc::new(Semaphore::new(MAX_ANONYMOUS_WATCHES)),
+            answers: Arc::default(),
             limits,
             clock,
         };
@@ -383,6 +407,25 @@ impl Quotas {
             shares: Mutex::default(),
             all: Arc::new(all),
         }
+    }
+
+    /// The answers on their way.
+    pub(super) fn answers(&self) -> &Arc<Answers> {
+        &self.all.answers
+    }
+
+    /// How long an answer waits for its reader.
+    pub(super) fn stall_time(&self) -> Duration {
+        self.all.limits.stall_time
+    }
+
+    /// A place for a stream of somebody who is not known.
+    pub(super) fn enter_anybody(&self) -> Result<Place, Status> {
+        let found = Arc::clone(&self.all.anonymous).try_acquire_owned();
+        found.map(|place| Place(vec![place])).map_err(|_| {
+            let message = format!("{MAX_ANONYMOUS_WATCHES} watch already, the most");
+            refused(message, RETRY_STREAM)
+        })
     }
 
     /// The share of this submitter.
@@ -404,7 +447,7 @@ impl Quotas {
                 bytes: Bucket::new(limits.bytes_per_second, limits.burst),
             }),
             connections: places(limits.connections),
-            calls: places(limits.calls),
+            calls: Calls::new(limits.calls),
             scans: places(limits.scans),
             streams: places(limits.streams),
             append_streams: places(limits.append_streams),

@@ -1,20 +1,15 @@
 //! Reading entries and proofs.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
 use super::access::Scope;
-use super::limits::STREAM_BUFFER;
 use super::status;
 use crate::entry::body::Content;
 use crate::entry::parts::commitment;
 use crate::entry::v1;
 use crate::ledger::{Ledger, LedgerError, SealedEntry};
-use crate::store::Direction;
 
 /// Runs a read where it may wait for the disk.
 pub(super) async fn blocking<T: Send + 'static>(
@@ -115,93 +110,6 @@ pub(super) fn consistency(
         proof: ledger.prove_consistency(old_size, size)?.into_flattened(),
         checkpoint: published.note.clone(),
     })
-}
-
-/// The entries of a range.
-pub(super) fn list(
-    ledger: Arc<Ledger>,
-    scope: Scope,
-    request: v1::ListEntriesRequest,
-) -> ReceiverStream<Result<v1::ListEntriesResponse, Status>> {
-    let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = send_range(&ledger, &scope, &request, &sender) {
-            // A client that has gone needs no answer.
-            let _ = sender.blocking_send(Err(status::of(error)));
-        }
-    });
-    ReceiverStream::new(receiver)
-}
-
-fn send_range(
-    ledger: &Ledger,
-    scope: &Scope,
-    request: &v1::ListEntriesRequest,
-    sender: &mpsc::Sender<Result<v1::ListEntriesResponse, Status>>,
-) -> Result<(), LedgerError> {
-    let published = ledger.published();
-    let mut rest = requested_range(ledger, request, published.size())?;
-    let mut left = if request.limit == 0 {
-        u64::MAX
-    } else {
-        request.limit
-    };
-    let direction = if request.descending {
-        Direction::Reverse
-    } else {
-        Direction::Forward
-    };
-    let mut checkpoint = Some(published.note.clone());
-    while checkpoint.is_some() || (left > 0 && !rest.is_empty()) {
-        let mut entries = if left == 0 {
-            Vec::new()
-        } else {
-            ledger.next_entries(rest.clone(), direction)?
-        };
-        entries.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-        let count = entries.len() as u64;
-        left -= count;
-        match direction {
-            Direction::Forward => rest.start += count,
-            Direction::Reverse => rest.end -= count,
-        }
-        let response = v1::ListEntriesResponse {
-            entries: entries.iter().map(|entry| scoped(entry, scope)).collect(),
-            checkpoint: checkpoint.take().unwrap_or_default(),
-        };
-        if sender.blocking_send(Ok(response)).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-fn requested_range(
-    ledger: &Ledger,
-    request: &v1::ListEntriesRequest,
-    size: u64,
-) -> Result<Range<u64>, LedgerError> {
-    let end = request.end_seq.unwrap_or(size);
-    if request.first_seq > end {
-        let what = format!("first_seq {} is after end_seq {end}", request.first_seq);
-        return Err(match request.end_seq {
-            Some(_) => LedgerError::BadRange(what),
-            None => LedgerError::BeyondEnd {
-                what: "first_seq",
-                asked: request.first_seq,
-                size,
-            },
-        });
-    }
-    let mut range = request.first_seq..end.min(size);
-    if let Some(from) = request.recorded_from {
-        range.start = range.start.max(ledger.first_recorded_at(from, size)?);
-    }
-    if let Some(before) = request.recorded_before {
-        range.end = range.end.min(ledger.first_recorded_at(before, size)?);
-    }
-    range.end = range.end.max(range.start);
-    Ok(range)
 }
 
 /// An entry as a message. Outside of the scope it is the header and the commitments of its parts: they tell nothing of

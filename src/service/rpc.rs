@@ -12,7 +12,7 @@ use super::reads::{ReadLog, Reading, Recorded};
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
-use super::{append, count, inquiry, query, read, segment, watch};
+use super::{append, count, inquiry, list, query, read, segment, watch};
 use crate::entry::v1;
 use crate::ledger::Ledger;
 
@@ -184,11 +184,8 @@ impl LedgerService for Rpc {
         let request = request.into_inner();
         let reading = Reading::new(self.reads.as_ref(), &caller, || Asked::list(&request));
         reading.streams(|| {
-            Ok(read::list(
-                Arc::clone(&self.ledger),
-                caller.scope(),
-                request,
-            ))
+            let ledger = Arc::clone(&self.ledger);
+            Ok(list::entries(ledger, caller.clone(), request))
         })
     }
 

@@ -194,7 +194,7 @@ fn a_stop_is_orderly_and_told_in_the_log() {
     server.append(EVENT);
     // A stream that never ends by itself is under way.
     let mut tail = graven()
-        .args(["tail", "--server", &server.url])
+        .args(["tail", "--from", "0", "--server", &server.url])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

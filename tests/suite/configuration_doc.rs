@@ -46,6 +46,7 @@ fn every_field_of_the_file_is_documented() {
         ("### `[tls]`", "[tls]\nunknown = 1\n"),
         ("### `[[token]]`", "[[token]]\nunknown = 1\n"),
         ("### `[[jwt]]`", "[[jwt]]\nunknown = 1\n"),
+        ("### `[limits]`", "[limits]\nunknown = 1\n"),
     ] {
         assert_eq!(documented(&page, heading, 0), expected(config), "{heading}");
     }
