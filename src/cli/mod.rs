@@ -10,6 +10,7 @@ mod answer;
 mod append;
 mod arguments;
 mod bench;
+mod away;
 mod backup;
 mod blame;
 mod bodies;
@@ -177,7 +178,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Trace(arguments) => in_runtime(trace::run(&arguments, &global)),
         Command::Diff(arguments) => in_runtime(diff::run(&arguments, &global)),
         Command::Explain(arguments) => in_runtime(explain::run(&arguments, &global)),
-        Command::Tail(arguments) => in_runtime(tail::run(&arguments)),
+        Command::Tail(arguments) => in_runtime(tail::run(&arguments, &global)),
         Command::Watch(arguments) => in_runtime(watch::run(&arguments, &global)),
         Command::Prove(arguments) => in_runtime(prove::run(&arguments, &global)),
         Command::Export(arguments) => in_runtime(export::run(&arguments, &global)),

@@ -1,21 +1,17 @@
 //! `graven tail`: entries as they are sealed.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use tokio_stream::StreamExt;
-use tonic::Code;
 
-use super::arguments::{Connection, Output};
+use super::arguments::{Connection, Global, Output};
+use super::away::Away;
 use super::connect::connect;
 use super::failure::Failure;
 use super::render::RowWriter;
 use super::show::row;
 use crate::entry::v1;
-
-/// Between attempts to connect again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -32,17 +28,18 @@ pub(super) struct Arguments {
 }
 
 /// Follows until it is interrupted. When the server goes away, it comes back to where it was.
-pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
     let mut client = connect(&arguments.connection).await?;
     let mut rows = RowWriter::new(arguments.output.output);
     let mut next = arguments.from;
     let mut left = arguments.count.unwrap_or(u64::MAX);
+    let mut away = Away::new(global);
     while left > 0 {
         let request = v1::WatchEntriesRequest { first_seq: next };
         let mut answers = match client.watch_entries(request).await {
             Ok(answers) => answers.into_inner(),
-            Err(status) if status.code() == Code::Unavailable && next.is_some() => {
-                tokio::time::sleep(PAUSE).await;
+            Err(status) if Away::is_meant_by(&status) && next.is_some() => {
+                away.wait().await;
                 continue;
             }
             Err(status) => return Err(status.into()),
@@ -52,9 +49,13 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         {
             let answer = match answer {
                 Ok(answer) => answer,
-                Err(status) if status.code() == Code::Unavailable && next.is_some() => break,
+                Err(status) if Away::is_meant_by(&status) && next.is_some() => {
+                    away.wait().await;
+                    break;
+                }
                 Err(status) => return Err(status.into()),
             };
+            away.is_back();
             for entry in &answer.entries {
                 if left == 0 {
                     break;

@@ -1,14 +1,13 @@
 //! `graven watch`: entries that match, as they are sealed.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 use tokio_stream::StreamExt;
-use tonic::{Code, Status};
 
 use super::answer::Asker;
 use super::arguments::{Connection, Global, Output, Pinned};
+use super::away::Away;
 use super::bodies::{malformed, receive};
 use super::connect::connect_to_ask;
 use super::expand::{Linking, expand};
@@ -21,9 +20,6 @@ use crate::entry::v1;
 use crate::index::Facts;
 use crate::index::filter::{Filter, Truth};
 use crate::note::{Checkpoint, Note};
-
-/// Between attempts to connect again.
-const PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 #[command(
@@ -68,6 +64,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         left: arguments.count.unwrap_or(u64::MAX),
         rows: RowWriter::new(arguments.output.output),
     };
+    let mut away = Away::new(global);
     while watched.left > 0 {
         let request = v1::WatchRequest {
             filter: watched.filter.to_string(),
@@ -75,8 +72,8 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         };
         let mut answers = match query.watch(request).await {
             Ok(answers) => answers.into_inner(),
-            Err(status) if is_away(&status) => {
-                tokio::time::sleep(PAUSE).await;
+            Err(status) if Away::is_meant_by(&status) => {
+                away.wait().await;
                 continue;
             }
             Err(status) => return Err(status.into()),
@@ -85,9 +82,12 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
             && let Some(answer) = answers.next().await
         {
             match answer {
-                Ok(answer) => watched.take(&answer, global)?,
-                Err(status) if is_away(&status) => {
-                    tokio::time::sleep(PAUSE).await;
+                Ok(answer) => {
+                    away.is_back();
+                    watched.take(&answer, global)?;
+                }
+                Err(status) if Away::is_meant_by(&status) => {
+                    away.wait().await;
                     break;
                 }
                 Err(status) => return Err(status.into()),
@@ -109,12 +109,6 @@ async fn say_before(asker: &Asker, size: u64, global: &Global) -> Result<(), Fai
     };
     global.say(&format!("watching behind checkpoint {size}; until there:"));
     heard::say(asker, global, &asked, size).await
-}
-
-/// Whether the server may come back.
-fn is_away(status: &Status) -> bool {
-    // A connection that breaks ends a stream with an error of the transport.
-    status.code() == Code::Unavailable || std::error::Error::source(status).is_some()
 }
 
 /// How many entries a checkpoint covers. Nothing is decided by it but where to begin.

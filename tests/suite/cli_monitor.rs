@@ -205,7 +205,11 @@ fn a_stop_is_orderly_and_told_in_the_log() {
     let id = server.child.id().to_string();
     assert!(Command::new("kill").arg(id).status().unwrap().success());
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
-    assert_ne!(tail.wait().unwrap().code(), Some(0));
+    // Who follows waits for the server to come back, and says so.
+    let mut said = BufReader::new(tail.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("the server has gone")));
+    tail.kill().unwrap();
+    tail.wait().unwrap();
     let mut log = String::new();
     let mut said = server.child.stderr.take().unwrap();
     said.read_to_string(&mut log).unwrap();
