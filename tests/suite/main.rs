@@ -20,9 +20,9 @@ mod certificates;
 mod cli_access;
 #[cfg(feature = "server")]
 mod cli_as_of;
+mod cli_backup;
 #[cfg(feature = "server")]
 mod cli_bench;
-mod cli_backup;
 #[cfg(feature = "server")]
 mod cli_commands;
 #[cfg(feature = "server")]
