@@ -20,6 +20,7 @@ mod certificates;
 mod cli_access;
 #[cfg(feature = "server")]
 mod cli_as_of;
+#[cfg(feature = "server")]
 mod cli_backup;
 #[cfg(feature = "server")]
 mod cli_bench;
