@@ -148,6 +148,7 @@ impl From<Status> for Failure {
                 Self::unreached(format!("the server cannot be reached: {message}"))
             }
             Code::DataLoss => Self::tampered(message),
+            Code::DeadlineExceeded => Self::other(message),
             Code::InvalidArgument | Code::OutOfRange | Code::AlreadyExists => Self::usage(message),
             Code::Unauthenticated => {
                 Self::other(format!("{message}; give one with --token or --tls-cert"))

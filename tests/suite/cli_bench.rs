@@ -8,10 +8,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::cli_identity::secured;
 use super::cli_support::{Server, graven, run, stderr, stdout, text};
 
 /// Every key of a report, sorted.
-const KEYS: [&str; 50] = [
+const KEYS: [&str; 51] = [
     "batch_size",
     "calls",
     "calls_per_s",
@@ -56,6 +57,7 @@ const KEYS: [&str; 50] = [
     "replay_events",
     "server",
     "started_at",
+    "tenths",
     "timeout_s",
     "tree_size_before",
     "unsent_calls",
@@ -149,6 +151,13 @@ fn reads_are_counted() {
     }
     let noop = report(&server, &["noop", "--count", "9", "--in-flight", "3"]);
     assert_eq!((&noop["calls"], &noop["entries"]), (&9.into(), &0.into()));
+    // Another actor each time, of whom there is no entry.
+    let filter = "actor = \"nobody{9}\" OR source = \"{none}\"";
+    let varied = report(&server, &["query", "--count", "5", "--filter", filter]);
+    assert_eq!(
+        (&varied["calls"], &varied["entries"]),
+        (&5.into(), &0.into())
+    );
     // A proof under another key is none.
     let mut other = server.command(&["bench", "query", "--count", "1"]);
     let other = run(other.args(["--key", &other_key(&server)]), "");
@@ -164,6 +173,11 @@ fn a_report_has_every_parameter_and_every_figure() {
     assert_eq!(found, KEYS);
     assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(json["origin"], server.origin.as_str());
+    let tenths = json["tenths"].as_array().unwrap().iter();
+    let calls: Vec<u64> = tenths
+        .map(|tenth| tenth["calls"].as_u64().unwrap())
+        .collect();
+    assert_eq!(calls, [1, 0, 0, 1, 0, 0, 1, 0, 0, 0]);
     let formats = |format| server.prints(&[&["bench", "-o", format], &arguments[..]].concat(), "");
     let line = formats("jsonl");
     assert_eq!(line.lines().count(), 1);
@@ -442,4 +456,53 @@ fn flags_that_a_mode_has_no_use_for_are_refused() {
         let output = bench(&server, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
+}
+
+#[test]
+fn numbers_in_a_filter_are_drawn_anew_for_each_question() {
+    let server = Server::dev();
+    let events: Vec<String> = (0..4)
+        .map(|n| format!("{{\"action\":\"job.fail\",\"target\":\"slurm://a/job/{n}\",\"source\":\"s\",\"run\":\"r{n}\"}}"))
+        .collect();
+    server.prints(&["append"], &events.join("\n"));
+    let entries = |filter: &str| {
+        let arguments = ["query", "--count", "200", "--filter", filter];
+        report(&server, &arguments)["entries"].as_u64().unwrap()
+    };
+    assert_eq!(entries("run = \"r{1}\""), 200);
+    // Half of them, as good as surely.
+    assert!((1..200).contains(&entries("run = \"r{8}\"")));
+}
+
+#[test]
+fn it_gets_in_as_every_other_command_does() {
+    let dir = TempDir::new().unwrap();
+    let (server, token) = secured(dir.path());
+    let authority = dir.path().join("ca.pem");
+    let arguments = |mode| {
+        let load = [
+            "bench",
+            mode,
+            "--count",
+            "6",
+            "--clients",
+            "2",
+            "-o",
+            "json",
+        ];
+        [&load[..], &["--tls-ca", text(&authority)]].concat()
+    };
+    let append = ["--write-test-entries-for-ever", "--verify-receipts"];
+    let append = [&arguments("append"), &append[..], &["--token", &token]].concat();
+    let report: Value = serde_json::from_str(&server.prints(&append, "")).unwrap();
+    assert_eq!(
+        (&report["calls"], &report["receipts_verified"]),
+        (&6.into(), &6.into())
+    );
+    let query = [&arguments("query")[..], &["--token", &token]].concat();
+    let report: Value = serde_json::from_str(&server.prints(&query, "")).unwrap();
+    assert_eq!(report["calls"], 6);
+    let nobody = server.run(&arguments("noop"), "");
+    assert_eq!(nobody.status.code(), Some(1), "{}", stderr(&nobody));
+    assert!(stderr(&nobody).contains("--token"), "{}", stderr(&nobody));
 }

@@ -26,7 +26,7 @@ role = "writer"
 "#;
 
 /// A server with TLS, a token and an authority for client certificates.
-fn secured(dir: &Path) -> (Server, String) {
+pub(super) fn secured(dir: &Path) -> (Server, String) {
     let authority = Authority::new();
     fs::write(dir.join("ca.pem"), &authority.pem).unwrap();
     authority.server().write(dir, "server");

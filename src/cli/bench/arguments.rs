@@ -121,7 +121,8 @@ pub(super) struct What {
     /// Verify every receipt against the key of --key
     #[arg(long)]
     pub(super) verify_receipts: bool,
-    /// What a query asks for [default: everything]
+    /// What a query asks for; {N} stands for a random number below N, such as in
+    /// 'actor = "oidc:corp/user{2000}"' [default: everything]
     #[arg(long)]
     pub(super) filter: Option<String>,
     /// The most matches of a query [default: 100]

@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use prost::Message;
 use tonic::Status;
 
-use super::events::{Maker, detail_bytes};
-use super::random::Random;
-use super::tally::{Amount, Run};
-use crate::cli::answer::{Ask, Asker, MAX_PAGE_SIZE};
+use super::ready::{Calls, Ready, Request};
+use super::tally::Run;
 use crate::cli::bodies::malformed;
 use crate::cli::connect::Client;
 use crate::cli::failure::Failure;
-use crate::entry::{CheckedEvent, MAX_BATCH_BYTES, v1};
-use crate::index::filter::Filter;
+use crate::entry::v1;
 
 /// A client gives up after so many failures in a row.
 pub(super) const MAX_FAILURES: u32 = 20;
@@ -25,42 +21,6 @@ pub(super) const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Caller {
     pub(super) client: Client,
     pub(super) calls: Calls,
-}
-
-/// What a client calls.
-pub(super) enum Calls {
-    Append(Maker),
-    /// With the most events of a batch.
-    Batch(Maker, usize),
-    /// With the number of entries.
-    Get(Random, u64),
-    Query(Arc<Query>),
-    Noop,
-}
-
-/// A question that is asked over and over.
-pub(super) struct Query {
-    pub(super) asker: Asker,
-    pub(super) filter: Filter,
-    /// The most matches.
-    pub(super) limit: u64,
-    pub(super) prove: bool,
-}
-
-/// A call that can be made at once.
-struct Ready {
-    request: Request,
-    amount: Amount,
-    /// The events, as far as receipts are verified.
-    events: Vec<CheckedEvent>,
-}
-
-enum Request {
-    Append(Box<v1::AppendRequest>),
-    Batch(v1::AppendBatchRequest),
-    Get(v1::GetEntryRequest),
-    Query(Arc<Query>),
-    Noop,
 }
 
 enum Answer {
@@ -78,7 +38,7 @@ pub(super) async fn run(mut caller: Caller, run: Arc<Run>) -> Result<(), Failure
             request,
             mut amount,
             events,
-        } = caller.make_ready(&run)?;
+        } = caller.calls.make_ready().await?;
         let Some(turn) = run.turn().await else {
             return Ok(());
         };
@@ -131,23 +91,6 @@ pub(super) fn duplicate() -> Failure {
 }
 
 impl Caller {
-    fn make_ready(&mut self, run: &Run) -> Result<Ready, Failure> {
-        let request = match &mut self.calls {
-            Calls::Append(maker) => return one(maker, run),
-            Calls::Batch(maker, size) => return batch(maker, *size, run),
-            Calls::Get(random, size) => Request::Get(v1::GetEntryRequest {
-                seq: random.below(*size),
-            }),
-            Calls::Query(query) => Request::Query(Arc::clone(query)),
-            Calls::Noop => Request::Noop,
-        };
-        Ok(Ready {
-            request,
-            amount: Amount::default(),
-            events: Vec::new(),
-        })
-    }
-
     async fn call(&mut self, request: Request) -> Result<Answer, Failure> {
         let client = &mut self.client;
         match request {
@@ -170,72 +113,11 @@ impl Caller {
                 let entry = answer.entry.ok_or_else(|| malformed("an entry is missing"));
                 entry.map(|_| Answer::Entries(1))
             }
-            Request::Query(query) => Box::pin(query.ask()).await.map(Answer::Entries),
+            Request::Query(query, filter) => Box::pin(query.ask(filter)).await.map(Answer::Entries),
             Request::Noop => {
                 client.get_checkpoint(v1::GetCheckpointRequest {}).await?;
                 Ok(Answer::Entries(0))
             }
         }
-    }
-}
-
-fn one(maker: &mut Maker, run: &Run) -> Result<Ready, Failure> {
-    let event = maker.make();
-    Ok(Ready {
-        amount: Amount {
-            entries: 1,
-            detail_bytes: detail_bytes(&event),
-        },
-        events: run.checked(&event)?.into_iter().collect(),
-        request: Request::Append(Box::new(v1::AppendRequest {
-            event: Some(event),
-            ack_level: 0,
-        })),
-    })
-}
-
-/// A batch of so many events, or of as many as fit in a request.
-fn batch(maker: &mut Maker, size: usize, run: &Run) -> Result<Ready, Failure> {
-    let mut amount = Amount::default();
-    let mut events = Vec::with_capacity(size);
-    let mut checked = Vec::new();
-    let (mut bytes, mut largest) = (0usize, 0usize);
-    while events.len() < size && bytes.saturating_add(largest) <= MAX_BATCH_BYTES {
-        let event = maker.make();
-        // Behind a key and a length.
-        let length = event.encoded_len().saturating_add(8);
-        largest = largest.max(length);
-        bytes = bytes.saturating_add(length);
-        amount.entries += 1;
-        amount.detail_bytes += detail_bytes(&event);
-        checked.extend(run.checked(&event)?);
-        events.push(event);
-    }
-    Ok(Ready {
-        request: Request::Batch(v1::AppendBatchRequest {
-            events,
-            ack_level: 0,
-        }),
-        amount,
-        events: checked,
-    })
-}
-
-impl Query {
-    /// Asks, and gives the number of matches.
-    async fn ask(&self) -> Result<u64, Failure> {
-        let mut answer = self.asker.ask(Ask {
-            filter: self.filter.clone(),
-            range: 0..u64::MAX,
-            descending: true,
-            size: None,
-            prove: self.prove,
-            page_size: self.limit.min(MAX_PAGE_SIZE),
-        });
-        let mut matches = 0;
-        while matches < self.limit && answer.next().await?.is_some() {
-            matches += 1;
-        }
-        Ok(matches)
     }
 }

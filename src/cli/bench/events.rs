@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::random::Random;
+use super::tally::Amount;
 use crate::cli::append;
 use crate::cli::failure::Failure;
-use crate::entry::{hex, v1};
+use crate::entry::{CheckedEvent, hex, json, v1};
 
 /// The source of every event, so that they can be told from records of what happened.
 const SOURCE: &str = "bench";
@@ -67,11 +68,22 @@ pub(super) struct Maker {
     random: Random,
     /// Where in the file it is.
     next: usize,
+    /// Whether receipts are verified, for which events have to be known byte for byte.
+    check: bool,
+}
+
+/// An event to append.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) event: v1::Event,
+    pub(super) amount: Amount,
+    /// As its receipt has to say it, if receipts are verified.
+    pub(super) checked: Option<CheckedEvent>,
 }
 
 impl Maker {
     /// Clients begin at places of the file that are far from each other.
-    pub(super) fn new(shape: Shape) -> Result<Self, Failure> {
+    pub(super) fn new(shape: Shape, check: bool) -> Result<Self, Failure> {
         let mut random = Random::new()?;
         let next = match &shape {
             Shape::Made { .. } => 0,
@@ -83,11 +95,12 @@ impl Maker {
             shape,
             random,
             next,
+            check,
         })
     }
 
     /// The next event, with an idempotency id that no other has.
-    pub(super) fn make(&mut self) -> v1::Event {
+    pub(super) fn make(&mut self) -> Result<Made, Failure> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -104,12 +117,23 @@ impl Maker {
         let context = event.context.get_or_insert_default();
         context.source = SOURCE.into();
         context.idempotency_id = uuid_v7(&mut self.random, now);
-        event
+        let checked = self
+            .check
+            .then(|| CheckedEvent::check(&json::encode(&event)));
+        let checked = checked.transpose();
+        Ok(Made {
+            amount: Amount {
+                entries: 1,
+                detail_bytes: detail_bytes(&event),
+            },
+            checked: checked.map_err(|invalid| Failure::usage(format!("event: {invalid}")))?,
+            event,
+        })
     }
 }
 
-/// Bytes of the detail of an event, as it is counted: the content and the original.
-pub(super) fn detail_bytes(event: &v1::Event) -> u64 {
+/// Bytes of the detail of an event: the content and the original.
+fn detail_bytes(event: &v1::Event) -> u64 {
     let detail = event.detail.as_ref();
     detail.map_or(0, |detail| {
         detail.content.len() as u64 + detail.original.len() as u64

@@ -4,7 +4,9 @@ mod arguments;
 mod call;
 mod events;
 mod pace;
+mod query;
 mod random;
+mod ready;
 mod report;
 mod stream;
 mod tally;
@@ -24,14 +26,15 @@ use super::bodies::{genesis, malformed};
 use super::connect::{Client, connect};
 use super::failure::Failure;
 use crate::entry::v1;
-use crate::index::filter::Filter;
 use crate::note::{Checkpoint, Note};
 use crate::verify::Expected;
 use arguments::Mode;
-use call::{Caller, Calls, Query};
+use call::Caller;
 use events::{Maker, Shape};
 use pace::Pace;
+use query::{Query, Template};
 use random::Random;
+use ready::Calls;
 use report::{Asked, Figures, Report};
 use tally::Run;
 
@@ -47,7 +50,7 @@ const PARTIAL: u8 = 6;
 struct Plan<'a> {
     arguments: &'a Arguments,
     shape: Shape,
-    filter: Filter,
+    filter: Template,
     origin: String,
     /// Entries that the ledger has.
     size: u64,
@@ -156,9 +159,7 @@ impl<'a> Plan<'a> {
         let replay = what.replay.as_deref().map(Shape::replay).transpose()?;
         let shape = replay.unwrap_or_else(made);
         let text = what.filter.as_deref().unwrap_or_default();
-        let filter = Filter::parse(text).map_err(|error| {
-            Failure::usage(format!("the filter is wrong {error}")).at_place(error.caret(text))
-        })?;
+        let filter = Template::parse(text)?;
         let mut client = connect(&arguments.connection).await?;
         let answer = client.get_genesis(v1::GetGenesisRequest {}).await?;
         let origin = genesis(&answer.into_inner().descriptor)?
@@ -224,12 +225,9 @@ impl<'a> Plan<'a> {
                 query: None,
             });
         }
-        let query = Query {
-            asker: Asker::connect(connection, pinned).await?,
-            filter: self.filter.clone(),
-            limit: what.limit.unwrap_or(DEFAULT_LIMIT),
-            prove: !what.no_proof,
-        };
+        let asker = Asker::connect(connection, pinned).await?;
+        let limit = what.limit.unwrap_or(DEFAULT_LIMIT);
+        let query = Query::new(asker, self.filter.clone(), limit, !what.no_proof)?;
         Ok(Connected {
             client: self.client.clone(),
             query: Some(Arc::new(query)),
@@ -237,13 +235,14 @@ impl<'a> Plan<'a> {
     }
 
     fn calls(&self, connection: &Connected) -> Result<Calls, Failure> {
-        let maker = || Maker::new(self.shape.clone());
+        let check = self.arguments.what.verify_receipts;
+        let maker = || Maker::new(self.shape.clone(), check);
         if let Some(query) = &connection.query {
             return Ok(Calls::Query(Arc::clone(query)));
         }
         Ok(match self.arguments.mode {
             Mode::Append => Calls::Append(maker()?),
-            Mode::Batch => Calls::Batch(maker()?, self.batch_size()),
+            Mode::Batch => Calls::batches(maker()?, self.batch_size()),
             Mode::Get => Calls::Get(Random::new()?, self.size),
             Mode::Noop | Mode::Query | Mode::Stream => Calls::Noop,
         })

@@ -12,6 +12,9 @@ use super::arguments::Load;
 /// The thread that says what is due looks so often whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A run is looked at by tenths, to see whether its end is slower than its beginning.
+pub(super) const TENTHS: usize = 10;
+
 /// One call to make.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
@@ -19,7 +22,9 @@ pub(super) struct Turn {
     pub(super) from: Instant,
     /// Whether it counts, or only warms up.
     pub(super) counts: bool,
-    /// The run was over before it could be sent.
+    /// In which tenth of the run, by calls where they are counted and else by time.
+    pub(super) tenth: usize,
+    /// The run, or its warm-up, was over before it could be sent.
     pub(super) unsent: bool,
 }
 
@@ -109,15 +114,20 @@ impl Pace {
             return None;
         }
         let counts = from >= self.counted_from;
-        if counts && let Some(count) = self.count {
-            let taken = self.taken.fetch_add(1, Ordering::Relaxed);
-            if taken >= count {
-                return None;
+        let tenth = match self.count.filter(|_| counts) {
+            Some(count) => {
+                let taken = self.taken.fetch_add(1, Ordering::Relaxed);
+                if taken >= count {
+                    return None;
+                }
+                tenth(taken.into(), count.into())
             }
-        }
+            None => self.tenth_at(from),
+        };
         Some(Turn {
             from,
             counts,
+            tenth,
             unsent: false,
         })
     }
@@ -130,11 +140,28 @@ impl Pace {
             open.due.add_permits(1);
             return None;
         }
+        let counts = index >= open.warmup;
+        // What waits from the warm-up would hide what comes after it.
+        let until = if counts {
+            self.end
+        } else {
+            Some(self.counted_from)
+        };
         Some(Turn {
             from: self.due_at(open, index),
-            counts: index >= open.warmup,
-            unsent: self.end.is_some_and(|end| Instant::now() >= end),
+            counts,
+            tenth: tenth(
+                index.saturating_sub(open.warmup).into(),
+                open.total.saturating_sub(open.warmup).into(),
+            ),
+            unsent: until.is_some_and(|until| Instant::now() >= until),
         })
+    }
+
+    /// The tenth of the time that calls count in.
+    fn tenth_at(&self, at: Instant) -> usize {
+        let since = |at: Instant| at.saturating_duration_since(self.counted_from).as_nanos();
+        tenth(since(at), self.end.map_or(0, since))
     }
 
     fn due_at(&self, open: &Open, index: u64) -> Instant {
@@ -168,4 +195,10 @@ impl Pace {
             open.due.add_permits(1);
         });
     }
+}
+
+/// The tenth of `whole` that lies at `part`, from 0.
+fn tenth(part: u128, whole: u128) -> usize {
+    let tenth = part.saturating_mul(TENTHS as u128) / whole.max(1);
+    usize::try_from(tenth).map_or(TENTHS - 1, |tenth| tenth.min(TENTHS - 1))
 }

@@ -75,6 +75,8 @@ pub(super) struct Figures {
     lateness_p50_us: Option<f64>,
     lateness_p99_us: Option<f64>,
     lateness_max_us: Option<f64>,
+    /// Whether the end was slower than the beginning.
+    tenths: Vec<Tenth>,
     unsent_calls: u64,
     pub(super) failed_calls: u64,
     errors: BTreeMap<String, u64>,
@@ -84,6 +86,24 @@ pub(super) struct Figures {
     receipt_verify_mean_us_per_entry: Option<f64>,
 }
 
+/// A tenth of a run.
+#[derive(Debug, Serialize)]
+struct Tenth {
+    calls: u64,
+    latency_p50_us: f64,
+    latency_p99_us: f64,
+}
+
+impl Tenth {
+    fn new(latency: &Histogram<u64>) -> Self {
+        Self {
+            calls: latency.len(),
+            latency_p50_us: microseconds(latency.value_at_quantile(0.5)),
+            latency_p99_us: microseconds(latency.value_at_quantile(0.99)),
+        }
+    }
+}
+
 impl Figures {
     /// The figures of `tally` after so many seconds.
     pub(super) fn new(tally: &Tally, elapsed_s: f64, open: bool, interrupted: bool) -> Self {
@@ -91,7 +111,8 @@ impl Figures {
             0.0 => 0.0,
             elapsed_s => number(count) / elapsed_s,
         };
-        let latency = |quantile| microseconds(tally.latency.value_at_quantile(quantile));
+        let all = tally.all_latencies();
+        let latency = |quantile| microseconds(all.value_at_quantile(quantile));
         let lateness = |value: &dyn Fn(&Histogram<u64>) -> u64| {
             open.then(|| microseconds(value(&tally.lateness)))
         };
@@ -108,16 +129,17 @@ impl Figures {
             entries_per_s: per_s(tally.entries),
             detail_bytes: tally.detail_bytes,
             detail_bytes_per_s: per_s(tally.detail_bytes),
-            latency_min_us: microseconds(tally.latency.min()),
-            latency_mean_us: tally.latency.mean() / 1e3,
+            latency_min_us: microseconds(all.min()),
+            latency_mean_us: all.mean() / 1e3,
             latency_p50_us: latency(0.5),
             latency_p90_us: latency(0.9),
             latency_p99_us: latency(0.99),
             latency_p99_9_us: latency(0.999),
-            latency_max_us: microseconds(tally.latency.max()),
+            latency_max_us: microseconds(all.max()),
             lateness_p50_us: lateness(&|late| late.value_at_quantile(0.5)),
             lateness_p99_us: lateness(&|late| late.value_at_quantile(0.99)),
             lateness_max_us: lateness(&Histogram::max),
+            tenths: tally.latency.iter().map(Tenth::new).collect(),
             unsent_calls: tally.unsent,
             failed_calls: tally.errors.values().sum(),
             errors: tally.errors.clone(),
@@ -192,6 +214,14 @@ impl Report {
         write_table(&["", "TOTAL", "A SECOND"], &[1, 2], &rows)?;
         writeln!(out)?;
         self.write_times()?;
+        if let [first, .., last] = figures.tenths.as_slice()
+            && first.calls > 0
+            && last.calls > 0
+        {
+            let (first, last) = (rate(first.latency_p99_us), rate(last.latency_p99_us));
+            let line = "p99 of the first tenth";
+            writeln!(out, "\n{line} {first} µs, of the last {last} µs")?;
+        }
         if let (Some(receipt), Some(entry)) = (
             figures.receipt_verify_mean_us,
             figures.receipt_verify_mean_us_per_entry,

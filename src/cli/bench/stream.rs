@@ -9,7 +9,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use super::call::{MAX_FAILURES, PAUSE, duplicate, too_late, within};
-use super::events::{Maker, Shape, detail_bytes};
+use super::events::{Made, Maker, Shape};
 use super::pace::Turn;
 use super::tally::{Amount, Run};
 use crate::cli::bodies::malformed;
@@ -67,7 +67,7 @@ async fn one_stream(
     window: usize,
     run: &Arc<Run>,
 ) -> Result<Ended, Failure> {
-    let maker = Maker::new(shape.clone())?;
+    let maker = Maker::new(shape.clone(), run.expected.is_some())?;
     let (events, outgoing) = mpsc::channel(window);
     let window = Arc::new(Window {
         sent: Mutex::default(),
@@ -107,12 +107,11 @@ async fn send(
     events: mpsc::Sender<v1::AppendStreamRequest>,
 ) -> Result<(), Failure> {
     loop {
-        let event = maker.make();
-        let checked = run.checked(&event)?;
-        let amount = Amount {
-            entries: 1,
-            detail_bytes: detail_bytes(&event),
-        };
+        let Made {
+            event,
+            amount,
+            checked,
+        } = maker.make()?;
         let Ok(room) = window.room.acquire().await else {
             return Ok(());
         };

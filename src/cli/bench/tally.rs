@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use super::pace::{Pace, Turn};
+use super::pace::{Pace, TENTHS, Turn};
 use crate::cli::bodies::malformed;
 use crate::cli::failure::Failure;
-use crate::entry::{CheckedEvent, json, v1};
+use crate::entry::{CheckedEvent, v1};
 use crate::verify::{Expected, verify_receipt};
 
 /// Figures to the third digit, in nanoseconds, up to an hour.
@@ -32,8 +32,8 @@ pub(super) struct Run {
 #[derive(Debug)]
 pub(super) struct Tally {
     /// Nanoseconds until the answer, of each call that was answered, and until the end of the run, of each that was due and
-    /// not sent by then.
-    pub(super) latency: Histogram<u64>,
+    /// not sent by then; by the tenths of the run.
+    pub(super) latency: [Histogram<u64>; TENTHS],
     /// Nanoseconds from when a call was due until it was sent.
     pub(super) lateness: Histogram<u64>,
     /// Calls, or events of streams, that were answered.
@@ -65,13 +65,11 @@ pub(super) struct Amount {
 
 impl Tally {
     fn new() -> Result<Self, Failure> {
-        let histogram = || {
-            Histogram::new_with_max(nanoseconds(LONGEST), DIGITS)
-                .map_err(|error| Failure::other(format!("no histogram: {error}")))
-        };
+        let lateness = Histogram::new_with_max(nanoseconds(LONGEST), DIGITS)
+            .map_err(|error| Failure::other(format!("no histogram: {error}")))?;
         Ok(Self {
-            latency: histogram()?,
-            lateness: histogram()?,
+            latency: std::array::from_fn(|_| lateness.clone()),
+            lateness,
             calls: 0,
             entries: 0,
             detail_bytes: 0,
@@ -84,6 +82,24 @@ impl Tally {
             receipt_time: Duration::ZERO,
             last_answer: None,
         })
+    }
+}
+
+impl Tally {
+    /// The latencies of the whole run.
+    pub(super) fn all_latencies(&self) -> Histogram<u64> {
+        let mut all = Histogram::new_from(&self.lateness);
+        for tenth in &self.latency {
+            // It cannot fail: they are of one size.
+            let _ = all.add(tenth);
+        }
+        all
+    }
+
+    fn record_latency(&mut self, turn: &Turn, latency: Duration) {
+        if let Some(histogram) = self.latency.get_mut(turn.tenth) {
+            histogram.saturating_record(nanoseconds(latency));
+        }
     }
 }
 
@@ -119,9 +135,7 @@ impl Run {
             if turn.counts {
                 let mut tally = self.tally();
                 tally.unsent += 1;
-                tally
-                    .latency
-                    .saturating_record(nanoseconds(turn.from.elapsed()));
+                tally.record_latency(&turn, turn.from.elapsed());
             }
         }
     }
@@ -139,7 +153,7 @@ impl Run {
             }
             tally.last_answer = Some(answered);
             let latency = answered.saturating_duration_since(turn.from);
-            tally.latency.saturating_record(nanoseconds(latency));
+            tally.record_latency(turn, latency);
             let late = sent.saturating_duration_since(turn.from);
             tally.lateness.saturating_record(nanoseconds(late));
             tally.calls += 1;
@@ -168,16 +182,6 @@ impl Run {
     /// Takes down that a client gave up.
     pub(super) fn gave_up(&self) {
         self.tally().gave_up += 1;
-    }
-
-    /// An event as it has to be known to verify its receipt; none if receipts are not verified.
-    pub(super) fn checked(&self, event: &v1::Event) -> Result<Option<CheckedEvent>, Failure> {
-        if self.expected.is_none() {
-            return Ok(None);
-        }
-        let checked = CheckedEvent::check(&json::encode(event));
-        let checked = checked.map_err(|invalid| Failure::usage(format!("event: {invalid}")))?;
-        Ok(Some(checked))
     }
 
     /// Verifies the receipt of events that the server took in one run, if receipts are verified.
