@@ -120,7 +120,10 @@ fn end(run: &Run, report: &Report, global: &Global) -> ExitCode {
         global.say("interrupted: the figures are of what came before");
     }
     if tally.unsent > 0 {
-        global.say("the rate was more than the server took: what was due and not sent counts with the time it waited");
+        global.say(&format!(
+            "the server did not keep up: {} that were due were not sent, and count with the time they waited",
+            super::answer::thousands(tally.unsent)
+        ));
     }
     if let Some(failure) = &tally.first_failure {
         global.say(&format!(

@@ -12,6 +12,9 @@ use super::arguments::Load;
 /// The thread that says what is due looks so often whether it is to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// The last calls are due right before the end, and may be sent so much after it.
+const GRACE: Duration = Duration::from_millis(10);
+
 /// A run is looked at by tenths, to see whether its end is slower than its beginning.
 pub(super) const TENTHS: usize = 10;
 
@@ -143,7 +146,7 @@ impl Pace {
         let counts = index >= open.warmup;
         // What waits from the warm-up would hide what comes after it.
         let until = if counts {
-            self.end
+            self.end.map(|end| end + GRACE)
         } else {
             Some(self.counted_from)
         };
