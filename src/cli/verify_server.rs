@@ -8,7 +8,7 @@ use tokio_stream::StreamExt;
 use super::accuse::Accuser;
 use super::arguments::Global;
 use super::bodies::{self, Received, receive};
-use super::connect::connect_to_ask;
+use super::connect::{Client, connect_to_ask};
 use super::failure::Failure;
 use super::rederive::{GROUP, Group, Merging, check_group};
 use super::verify::{Arguments, conclude, facts_of, progress};
@@ -66,6 +66,7 @@ pub(super) async fn run(
     }
     // A finding is kept by the audit, and is what it ends with.
     let _ = walk.fold(&waiting)?;
+    walk.look_again(&mut client).await?;
     let Walk { audit, merging, .. } = walk;
     let rederivation = merging.map(Merging::finish).transpose()?;
     bar.finish_and_clear();
@@ -108,6 +109,32 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// Asks for the entries once more where that takes it to hold erasures against holds.
+    async fn look_again(&mut self, client: &mut Client) -> Result<(), Failure> {
+        let Some(mut look) = self.audit.second_look() else {
+            return Ok(());
+        };
+        let request = v1::ListEntriesRequest {
+            end_seq: Some(look.end()),
+            ..Default::default()
+        };
+        let mut answers = client.list_entries(request).await?.into_inner();
+        let mut finding = None;
+        while finding.is_none()
+            && look.size() < look.end()
+            && let Some(answer) = answers.next().await
+        {
+            for entry in answer?.entries {
+                let received = receive(&entry)?;
+                if finding.is_none() {
+                    finding = look.push(&received.header, Some(&received.body)).err();
+                }
+            }
+        }
+        self.audit.settle(&look, finding);
+        Ok(())
+    }
+
     /// Checks entries on all processors, and folds them in order.
     fn fold(&mut self, entries: &[v1::Entry]) -> Result<Result<(), Finding>, Failure> {
         let received = entries

@@ -19,14 +19,16 @@ use super::keys::{
 use super::open::read_genesis;
 use super::pack::{EncodedEntries, Pack};
 use super::parallel::in_parallel;
-use super::reader::{body_of, erasable_parts};
+use super::reader::{body_of, erasable_parts, packs_from};
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Header, Tag, v1};
 use crate::merkle::{Edge, FullTile};
 use crate::note::VerifierKey;
 use crate::store::{Direction, KeyRange, Read, Space, StoreError};
-use crate::verify::{Audit, AuditReport, Check, CheckedEntry, Finding, Verdict, check_entry};
+use crate::verify::{
+    Audit, AuditReport, Check, CheckedEntry, Finding, SecondLook, Verdict, check_entry,
+};
 
 /// Packs that are checked together, by all processors.
 const PACKS_AT_ONCE: usize = 64;
@@ -156,6 +158,7 @@ fn audit(
     walk.entries(&mut |done| progress(done, head.size))?;
     walk.check_derived(&head)?;
     walk.acts.check(&*store)?;
+    let look = walk.look_again()?;
     let doubt = audit_index::check(
         &*store,
         &*home.read_objects()?,
@@ -163,7 +166,10 @@ fn audit(
         walk.seal.as_ref(),
     )?;
     report.unacknowledged = walk.audit.size().saturating_sub(walk.anchored);
-    let signed = walk.signed.take().unwrap_or_else(|| walk.audit.clone());
+    let mut signed = walk.signed.take().unwrap_or_else(|| walk.audit.clone());
+    if let Some(look) = look {
+        signed.settle(&look, None);
+    }
     check_anchor(&anchor, &signed)?;
     let audit = signed.finish(&anchor.checkpoint);
     let doubts = doubt.into_iter().collect();
@@ -302,6 +308,25 @@ impl Walk<'_> {
         }
         self.check_tiles(&tiles)?;
         self.check_ids(ids)
+    }
+
+    /// Goes through the entries once more where that takes it to hold erasures against holds.
+    fn look_again(&self) -> Result<Option<SecondLook>, Problem> {
+        let Some(mut look) = self.audit.second_look() else {
+            return Ok(None);
+        };
+        let mut packs = packs_from(self.store, 0)?;
+        while look.size() < look.end()
+            && let Some(pack) = packs.next()
+        {
+            let pack = pack?;
+            let erasable = erasable_parts(self.store, &pack)?.unwrap_or_default();
+            for (index, header) in pack.headers().enumerate() {
+                let body = look.needs_parts().then(|| body_of(&pack, &erasable, index));
+                look.push(&header, body.transpose()?.as_ref())?;
+            }
+        }
+        Ok(Some(look))
     }
 
     fn pass_anchor(&mut self) {

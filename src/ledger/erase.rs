@@ -155,7 +155,8 @@ impl Ledger {
         act::ordered(origin, Kind::Act, action, act, envelope, &*self.entropy)
     }
 
-    fn carry_out(&self) -> Result<(), LedgerError> {
+    /// Carries out an erasure that is sealed and was interrupted.
+    pub(super) fn carry_out(&self) -> Result<(), LedgerError> {
         carry_out(&*self.store, &self.reader)
     }
 

@@ -179,6 +179,19 @@ impl fmt::Display for Damage {
     }
 }
 
+/// Whether a hold is in force: the seq of the entry that placed it, if it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed(pub Option<u64>);
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(seq) => write!(f, "in force since entry {seq}"),
+            None => f.write_str("not in force"),
+        }
+    }
+}
+
 /// Why a ledger that was found does not start: the table of starts in `docs/architecture.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -227,6 +240,18 @@ pub enum Refusal {
     UnknownIndex {
         /// Which one it is.
         index: String,
+    },
+    /// The store says of a hold something else than the entries.
+    #[error(
+        "the hold {hold:?} is {in_force} by the entries, and {marked} by the store, which somebody has changed: keep the directory, see what graven verify --dir finds, and restore a copy"
+    )]
+    HoldsDiffer {
+        /// The hold's name.
+        hold: String,
+        /// What the entries say of it.
+        in_force: Placed,
+        /// What its mark in the store says.
+        marked: Placed,
     },
     /// The store has lost entries that were acknowledged.
     #[error("BEHIND: the store has {size} entries and {anchored} were acknowledged: {missing} are missing; restore them, replay them from a copy, or found a successor", missing = anchored - size)]

@@ -2,12 +2,13 @@
 //!
 //! A hold is an entry; which of them are in force stands in the Meta space, and follows from the entries.
 
+use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
 use super::Ledger;
 use super::act::act_of;
 use super::erase::{MAX_RANGES, MAX_REASON_BYTES, MAX_TICKET_BYTES, check_text};
-use super::error::{Damage, LedgerError};
+use super::error::{Damage, LedgerError, Placed, Refusal};
 use super::keys::{HOLD_PREFIX, after, hold_key, key_seq};
 use super::reader::{Reader, SealedEntry};
 use super::submission::{Appended, Mark};
@@ -17,6 +18,9 @@ use crate::index::Ranges;
 use crate::index::filter::{Filter, Truth};
 use crate::store::{Direction, KeyRange, Read, Space};
 
+/// What the ledger says it did.
+const HOLD: &str = "ledger.hold";
+const RELEASE: &str = "ledger.release";
 /// The longest name of a hold, in bytes.
 const MAX_NAME_BYTES: usize = 128;
 /// The longest filter of a hold, in bytes.
@@ -45,6 +49,8 @@ impl Ledger {
     ) -> Result<Appended, LedgerError> {
         check_hold(&mut hold)?;
         let _alone = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was sealed before the hold goes before it, and is gone when the hold is placed.
+        self.carry_out()?;
         if let Some(seq) = in_force(&*self.store, &hold.name)? {
             return Err(LedgerError::HoldExists {
                 hold: hold.name,
@@ -52,7 +58,7 @@ impl Ledger {
             });
         }
         let key = hold_key(&hold.name);
-        let mut order = self.order("ledger.hold", Act::Hold(hold), envelope)?;
+        let mut order = self.order(HOLD, Act::Hold(hold), envelope)?;
         order.marks.push(Mark::Seq(key));
         self.queue.append_act(order)
     }
@@ -78,10 +84,50 @@ impl Ledger {
             ticket,
             reason,
         });
-        let mut order = self.order("ledger.release", release, envelope)?;
+        let mut order = self.order(RELEASE, release, envelope)?;
         order.marks.push(Mark::Remove(hold_key(name)));
         self.queue.append_act(order)
     }
+}
+
+impl Ledger {
+    /// Checks that the holds in force are those that the entries say.
+    pub(super) fn check_holds(&self) -> Result<(), LedgerError> {
+        let mut placed = BTreeMap::new();
+        self.for_each_act(&[HOLD, RELEASE], &mut |seq, act| match act {
+            Act::Hold(hold) => {
+                placed.insert(hold.name, seq);
+            }
+            Act::Release(release) if placed.get(&release.name) == Some(&release.hold_seq) => {
+                placed.remove(&release.name);
+            }
+            _ => {}
+        })?;
+        let mut marked = marks(&*self.store)?;
+        for (name, seq) in placed {
+            let mark = marked.remove(&hold_key(&name));
+            if mark != Some(seq) {
+                return Err(differ(name, Some(seq), mark));
+            }
+        }
+        match marked.pop_first() {
+            Some((key, seq)) => {
+                let name = key.strip_prefix(HOLD_PREFIX).unwrap_or_default();
+                let name = String::from_utf8_lossy(name).into_owned();
+                Err(differ(name, None, Some(seq)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn differ(hold: String, in_force: Option<u64>, marked: Option<u64>) -> LedgerError {
+    Refusal::HoldsDiffer {
+        hold,
+        in_force: Placed(in_force),
+        marked: Placed(marked),
+    }
+    .into()
 }
 
 /// Checks a hold, and puts its ranges in order.
@@ -138,12 +184,20 @@ fn read_seq(value: &[u8]) -> Result<u64, LedgerError> {
         .ok_or_else(|| LedgerError::Damaged(Damage::of("the mark of a hold cannot be decoded")))
 }
 
-fn placed(store: &dyn Read, reader: &Reader) -> Result<Vec<PlacedHold>, LedgerError> {
+/// What the store says of the holds in force, by key: the seq of the entry that placed it.
+fn marks(store: &dyn Read) -> Result<BTreeMap<Vec<u8>, u64>, LedgerError> {
     let range = KeyRange::new(HOLD_PREFIX..after(HOLD_PREFIX).as_slice());
-    let mut holds = Vec::new();
-    for pair in store.scan(Space::Meta, range, Direction::Forward) {
+    let scan = store.scan(Space::Meta, range, Direction::Forward);
+    scan.map(|pair| {
         let (key, value) = pair?;
-        let seq = read_seq(&value)?;
+        Ok((key.to_vec(), read_seq(&value)?))
+    })
+    .collect()
+}
+
+fn placed(store: &dyn Read, reader: &Reader) -> Result<Vec<PlacedHold>, LedgerError> {
+    let mut holds = Vec::new();
+    for (key, seq) in marks(store)? {
         let no_hold = || {
             let what = "a hold is said to be placed here, and the entry is none";
             LedgerError::Damaged(Damage::at(seq, what))

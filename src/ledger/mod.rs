@@ -65,7 +65,7 @@ pub use backup_manifest::{BackupFile, BackupManifest};
 pub use basis::PageProof;
 pub use count::{Count, CountPage};
 pub use erase::{Chosen, ErasedPart, Erasure, ErasureOrder};
-pub use error::{Damage, Existing, LedgerError, Refusal};
+pub use error::{Damage, Existing, LedgerError, Placed, Refusal};
 pub use growth::{Growth, growth};
 pub use hold::PlacedHold;
 pub use home::{Directory, Home};
@@ -240,6 +240,7 @@ impl Ledger {
             threads: Mutex::new(threads),
             _lock: Mutex::new(lock),
         };
+        ledger.check_holds()?;
         if let Some(found) = adopted {
             ledger.seal_adoption(head.size, head.root, found)?;
         }

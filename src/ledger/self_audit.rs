@@ -15,6 +15,19 @@ const CONFIGURE: &str = "ledger.configure";
 const POLICY: &str = "ledger.policy";
 const REFUSE: &str = "ledger.refuse";
 
+/// Acts that are read together.
+const PAGE: usize = 1_000;
+
+/// The entries by which the ledger says that it did one of `actions`.
+fn acts(actions: &[&str]) -> Result<Filter, LedgerError> {
+    let actions: Vec<String> = actions
+        .iter()
+        .map(|action| format!("action = {action}"))
+        .collect();
+    Filter::parse(&format!("kind = act AND ({})", actions.join(" OR ")))
+        .map_err(|error| LedgerError::BadRange(error.to_string()))
+}
+
 impl Ledger {
     /// What the ledger tells of the run before this one, as the beginning of what [`record_start`](Self::record_start)
     /// takes. Blocks while it reads.
@@ -89,12 +102,7 @@ impl Ledger {
 
     /// The last entry by which the ledger said that it did one of `actions`.
     fn last_act(&self, actions: &[&str]) -> Result<Option<(SealedEntry, Act)>, LedgerError> {
-        let actions: Vec<String> = actions
-            .iter()
-            .map(|action| format!("action = {action}"))
-            .collect();
-        let filter = Filter::parse(&format!("kind = act AND ({})", actions.join(" OR ")))
-            .map_err(|error| LedgerError::BadRange(error.to_string()))?;
+        let filter = acts(actions)?;
         let size = self.published().size();
         let mut open = 0..size;
         while !open.is_empty() {
@@ -114,6 +122,35 @@ impl Ledger {
             open.end = page.window.start.min(open.end.saturating_sub(1));
         }
         Ok(None)
+    }
+
+    /// Takes every entry by which the ledger said that it did one of `actions`, oldest first. What the index covers is found
+    /// by it; behind it are at most as many entries as a start reads anyway.
+    pub(super) fn for_each_act(
+        &self,
+        actions: &[&str],
+        take: &mut dyn FnMut(u64, Act),
+    ) -> Result<(), LedgerError> {
+        let filter = acts(actions)?;
+        let size = self.published().size();
+        let mut open = 0..size;
+        while !open.is_empty() {
+            let page = self.search(&Search {
+                filter: &filter,
+                size,
+                range: open.clone(),
+                direction: Direction::Forward,
+                limit: PAGE,
+                prove: false,
+            })?;
+            for entry in page.entries {
+                if let Some(act) = act_of(&entry) {
+                    take(entry.header.seq, act);
+                }
+            }
+            open.start = page.window.end.max(open.start.saturating_add(1));
+        }
+        Ok(())
     }
 
     fn is_last_but_for_seals(&self, seq: u64) -> Result<bool, LedgerError> {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::entry::{CheckedEntry, check_entry, erased_by, hash_text};
+use super::holds::{Holds, SecondLook};
 use super::trust::{expect_root, open_checkpoint, parse_note};
 use super::verdict::{Check, Finding, Reason, Verdict};
 use crate::entry::body::Body;
@@ -34,6 +35,10 @@ pub struct Audit {
     missing: Vec<(u64, Tag)>,
     /// Parts that entries say were erased, in the order of these entries.
     announced: Vec<(Range<u64>, Tag)>,
+    /// What they say about holds, and which erasures are still to be held against them.
+    holds: Holds,
+    /// Why of some it cannot be told.
+    holds_doubt: Option<Reason>,
     finding: Option<Finding>,
 }
 
@@ -84,6 +89,8 @@ impl Audit {
             recorded_at: 0,
             missing: Vec::new(),
             announced: Vec::new(),
+            holds: Holds::default(),
+            holds_doubt: None,
             finding: None,
         };
         audit.pass_minimum();
@@ -168,7 +175,24 @@ impl Audit {
         Ok(())
     }
 
+    /// What can be told about holds only from the entries once more; none if all is told.
+    pub fn second_look(&self) -> Option<SecondLook> {
+        self.holds.second_look()
+    }
+
+    /// Takes a [second look](Self::second_look), and the finding that it ended with, if it did.
+    pub fn settle(&mut self, look: &SecondLook, finding: Option<Finding>) {
+        self.holds_doubt = self.holds.settle(look);
+        if let Some(finding) = finding {
+            self.fail(finding);
+        }
+    }
+
     fn take_act(&mut self, entry: &CheckedEntry) -> Result<(), Finding> {
+        if let Some(act) = entry.act.as_deref() {
+            let root = || self.frontier.root();
+            self.holds.take(entry.header.seq, act, root)?;
+        }
         match entry.act.as_deref() {
             Some(act @ (Act::Erasure(_) | Act::RangeErasure(_))) => {
                 let (seqs, tags) = erased_by(act).unwrap_or_default();
@@ -279,6 +303,7 @@ impl Audit {
         }
         self.check_tree(checkpoint.map_err(Clone::clone)?)?;
         doubts.extend(self.check_minimum()?);
+        doubts.extend(self.holds_doubt.clone().or_else(|| self.holds.doubt()));
         if let Some((seq, tag)) = withheld.first() {
             doubts.push(Reason::Withheld {
                 parts: withheld.len() as u64,

@@ -28,6 +28,7 @@ mod entry;
 mod evidence;
 mod evidence_file;
 mod expand;
+mod holds;
 mod originals;
 mod page;
 mod receipt;
@@ -56,6 +57,7 @@ pub use evidence::{
 };
 pub use evidence_file::MAX_EVIDENCE_BYTES;
 pub use expand::expand_receipt;
+pub use holds::SecondLook;
 pub use originals::Originals;
 pub use receipt::{Expected, verify_receipt};
 pub use rederive::{

@@ -191,6 +191,8 @@ pub enum Check {
     Act,
     /// Only parts that can be erased were, and by an entry that says so.
     Erasure,
+    /// Nothing was erased that a hold forbade, and holds are placed and released one after the other.
+    Hold,
     /// The key was replaced with the consent of the one before.
     KeyRotation,
     /// The receipt has one envelope and one seed for every event.
@@ -236,6 +238,7 @@ impl Check {
             Self::ActorSignature => "actor-signature",
             Self::Act => "act",
             Self::Erasure => "erasure",
+            Self::Hold => "hold",
             Self::KeyRotation => "key-rotation",
             Self::Receipt => "receipt",
             Self::Store => "store",
@@ -289,6 +292,12 @@ pub enum Reason {
         seq: u64,
         /// The first such part of it.
         tag: Tag,
+    },
+    /// An erasure stands where holds with a filter were in force, and not all is shown that they are told by.
+    #[error("whether a hold forbade what entry {erasure} erased")]
+    HoldsNotCompared {
+        /// The first such erasure.
+        erasure: u64,
     },
     /// Segments are made of parts that are not shown.
     #[error("the index from entry {seq} on: its {} is not shown", tag.name())]

@@ -76,6 +76,18 @@ fn what_is_erased_is_gone_and_everybody_can_see_by_whom() {
     server.prints(&["hold", "release", "case 9", "--ticket", "C-9"], "");
     assert_eq!(server.prints(&["hold", "list", "-o", "jsonl"], ""), "");
 
+    // Nor does one that is about others, which both audits hold against the entries.
+    let other = [
+        "hold",
+        "place",
+        "case 8",
+        "--filter",
+        "actor = \"oidc:corp/bob\"",
+        "--ticket",
+        "C-8",
+    ];
+    server.prints(&other, "");
+
     let erased = server.prints(&with(&["erase", seq, "--yes", "-o", "jsonl"], &ORDER), "");
     let erased: Value = serde_json::from_str(&erased).unwrap();
     let by = erased["erasure_seq"].as_u64().unwrap();

@@ -8,7 +8,7 @@ use graven::entry::body::Content;
 use graven::entry::{CheckedEvent, Kind, Salts, Seed, Tag, v1};
 use graven::index::Ranges;
 use graven::index::filter::Filter;
-use graven::ledger::{Chosen, Directory, Entropy, ErasureOrder, Ledger, LedgerError};
+use graven::ledger::{Chosen, Directory, Entropy, ErasureOrder, Ledger, LedgerError, Refusal};
 use graven::store::{Batch, Direction, Fault, KeyRange, MemoryDisk, Read, Space, Step, Store as _};
 use graven::verify::{Check, Verdict, verify_receipt};
 
@@ -551,16 +551,94 @@ fn the_audit_tells_an_erased_part_from_one_that_is_gone() {
         batch.put(Space::Meta, &b"hold/other"[..], 1u64.to_be_bytes().to_vec());
     });
     assert_eq!(found(&made_up).1, Check::Store);
-    assert!(
-        operator
-            .open(&made_up)
-            .is_ok_and(|ledger| ledger.holds().is_err())
-    );
+    // A start goes on with neither.
+    let refused = |disk: &MemoryDisk| match operator.open(disk) {
+        Err(LedgerError::Refused(Refusal::HoldsDiffer {
+            hold,
+            in_force,
+            marked,
+        })) => (hold, in_force.0, marked.0),
+        other => panic!("{:?}", other.err()),
+    };
+    assert_eq!(refused(&lifted), ("case".into(), Some(by + 1), None));
+    assert_eq!(refused(&made_up), ("other".into(), None, Some(1)));
+    let moved = changed(&|batch, _| {
+        batch.put(Space::Meta, &b"hold/case"[..], by.to_be_bytes().to_vec());
+    });
+    assert_eq!(refused(&moved), ("case".into(), Some(by + 1), Some(by)));
+    drop(operator.open(&disk).unwrap());
     let unordered = changed(&|batch, _| {
         batch.put(Space::Meta, &b"erasure"[..], 1u64.to_be_bytes().to_vec());
     });
     assert_eq!(found(&unordered), (Some(1), Check::Erasure));
     assert!(operator.open(&unordered).is_err());
+}
+
+#[test]
+fn what_was_erased_behind_the_back_of_a_hold_is_found() {
+    for (entries, filter) in [(1..4, ""), (0..0, "action:*")] {
+        let operator = Operator::default();
+        let (disk, _) = with_a_secret(&operator);
+        let ledger = operator.open(&disk).unwrap();
+        let hold = v1::Hold {
+            name: "case".into(),
+            ticket: "CASE-9".into(),
+            entries: Ranges::from(entries).to_seq_ranges(),
+            filter: filter.into(),
+            ..Default::default()
+        };
+        let placed = ledger.place_hold(hold, &envelope()).unwrap().first_seq;
+        let mark = |value: Option<u64>| {
+            let mut batch = Batch::new();
+            match value {
+                Some(seq) => {
+                    batch.put(Space::Meta, &b"hold/case"[..], seq.to_be_bytes().to_vec());
+                }
+                None => batch.delete(Space::Meta, &b"hold/case"[..]),
+            }
+            disk.open_store().unwrap().commit(batch).unwrap();
+        };
+        let held = ledger.erase(&order(of(SECRET_SEQ), &BOTH), &envelope());
+        assert!(matches!(held, Err(LedgerError::Held { .. })), "{held:?}");
+        mark(None);
+        let erased = ledger.erase(&order(of(SECRET_SEQ), &BOTH), &envelope());
+        mark(Some(placed));
+        drop(ledger);
+        match operator.audit(&disk, None).unwrap().verdict {
+            Verdict::Tampered(finding) => {
+                assert_eq!(
+                    (finding.seq, finding.check),
+                    (erased.unwrap().seq, Check::Hold)
+                );
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
+fn a_hold_waits_for_an_erasure_that_was_interrupted() {
+    let operator = Operator::default();
+    let (disk, _) = with_a_secret(&operator);
+    let ledger = operator.open(&disk).unwrap();
+    disk.fail(Step::Purge, 1, Fault::Lost);
+    let failed = ledger.erase(&order(of(SECRET_SEQ), &BOTH), &envelope());
+    assert!(matches!(failed, Err(LedgerError::Unfinished { .. })));
+    let hold = v1::Hold {
+        name: "case".into(),
+        ticket: "CASE-9".into(),
+        filter: "action:*".into(),
+        ..Default::default()
+    };
+    // Nor is it placed while that fails again.
+    disk.fail(Step::Purge, 1, Fault::Lost);
+    let waits = ledger.place_hold(hold.clone(), &envelope());
+    assert!(matches!(waits, Err(LedgerError::Unfinished { .. })));
+    assert!(disk.holds(&secret(1)) && ledger.holds().unwrap().is_empty());
+    ledger.place_hold(hold, &envelope()).unwrap();
+    assert!(!disk.holds(&secret(1)));
+    drop(ledger);
+    assert_eq!(operator.audit(&disk, None).unwrap().verdict, Verdict::Ok);
 }
 
 #[test]

@@ -193,6 +193,7 @@ mod store_rocks;
 mod tidy;
 mod verify_audit;
 mod verify_evidence;
+mod verify_holds;
 mod verify_receipt;
 #[cfg(feature = "server")]
 mod verify_rederive;
