@@ -66,6 +66,8 @@ pub(super) struct Arguments {
 struct Row {
     /// The entry that says so; null where nothing was erased.
     erasure_seq: Option<u64>,
+    /// All entries that say so, such as `21-22`.
+    erasure_seqs: String,
     dry_run: bool,
     /// The entries, such as `3,7-9`.
     entries: String,
@@ -77,8 +79,9 @@ struct Row {
     already_erased: u64,
 }
 
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "erasure_seq",
+    "erasure_seqs",
     "dry_run",
     "entries",
     "entry_count",
@@ -95,6 +98,7 @@ impl Record for Row {
             self.erasure_seq
                 .map(|seq| seq.to_string())
                 .unwrap_or_default(),
+            self.erasure_seqs.clone(),
             self.dry_run.to_string(),
             self.entries.clone(),
             self.entry_count.to_string(),
@@ -154,7 +158,10 @@ fn print(row: &Row) -> std::io::Result<()> {
     );
     match row.erasure_seq {
         _ if row.entry_count == 0 => writeln!(out, "nothing to erase")?,
-        Some(seq) => writeln!(out, "erased {of}, as entry {seq} says")?,
+        Some(seq) if row.erasure_seqs == seq.to_string() => {
+            writeln!(out, "erased {of}, as entry {seq} says")?;
+        }
+        Some(_) => writeln!(out, "erased {of}, as entries {} say", row.erasure_seqs)?,
         None => writeln!(out, "would erase {of}")?,
     }
     let parts = [
@@ -177,6 +184,7 @@ fn print(row: &Row) -> std::io::Result<()> {
 
 fn row(answer: &v1::EraseResponse, dry_run: bool) -> Result<Row, Failure> {
     let entries: Ranges = answer.entries.iter().collect();
+    let says_so: Ranges = answer.erasure_seqs.iter().copied().collect();
     if entries.is_empty() != answer.parts.is_empty() || (dry_run && answer.erasure_seq.is_some()) {
         return Err(malformed("what it says of an erasure contradicts itself"));
     }
@@ -190,6 +198,7 @@ fn row(answer: &v1::EraseResponse, dry_run: bool) -> Result<Row, Failure> {
     let ((why_parts, why_bytes), (detail_parts, detail_bytes)) = (of(Tag::Why), of(Tag::Detail));
     Ok(Row {
         erasure_seq: answer.erasure_seq,
+        erasure_seqs: ranges_text(&says_so),
         dry_run,
         entries: ranges_text(&entries),
         entry_count: entries.len(),

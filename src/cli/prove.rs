@@ -154,7 +154,9 @@ async fn prove_in(
 pub(super) fn erased_text(part: &ErasedPart) -> String {
     let name = part.tag.name();
     let Some(by) = &part.by else {
-        return format!("{name} is said to be erased, and no entry shown here says so");
+        return format!(
+            "{name} WITHHELD: it is said to be erased, and no entry shown here says so"
+        );
     };
     let ErasedBy {
         seq,

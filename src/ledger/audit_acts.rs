@@ -73,11 +73,15 @@ impl Acts {
     /// Checks that what is gone was erased, that what was erased is gone unless that is still to be done, and that the holds
     /// are those in force.
     pub(super) fn check(&self, store: &dyn Read) -> Result<(), Problem> {
+        let firsts = self.firsts();
         for (seq, tag, by) in &self.gone {
-            let erasure = self.erasures.get(by);
-            if !erasure.is_some_and(|(seqs, tags)| seqs.contains(*seq) && tags.contains(tag)) {
-                let expected = format!("entry {by} to say that {} was erased", tag.name());
-                let found = "that it does not";
+            let first = firsts.get(&(*by, *tag));
+            if !first.is_some_and(|seqs| seqs.contains(*seq)) {
+                let expected = format!(
+                    "entry {by} to be the first that says that {} was erased",
+                    tag.name()
+                );
+                let found = "that it is not";
                 return Err(Finding::at(*seq, Check::Erasure, expected, found).into());
             }
         }
@@ -101,6 +105,24 @@ impl Acts {
             }
         }
         self.check_holds(store)
+    }
+
+    /// Of each erasure and part, the entries of which it is the first to say that it was erased. Older ledgers say it again of
+    /// parts that were gone.
+    fn firsts(&self) -> BTreeMap<(u64, Tag), Ranges> {
+        let mut said: BTreeMap<Tag, Ranges> = BTreeMap::new();
+        let mut firsts = BTreeMap::new();
+        for (by, (seqs, tags)) in &self.erasures {
+            for tag in tags {
+                let said = said.entry(*tag).or_default();
+                let first = seqs.intersection(&said.complement(0..*by));
+                for run in seqs.runs() {
+                    said.insert(run.clone());
+                }
+                firsts.insert((*by, *tag), first);
+            }
+        }
+        firsts
     }
 
     fn check_holds(&self, store: &dyn Read) -> Result<(), Problem> {

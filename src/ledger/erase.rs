@@ -3,6 +3,7 @@
 //! The entry that says so and a mark in the Meta space that it is not carried out yet are one commit. Whatever happens then,
 //! the next start carries it out before anything else, and so does the next order.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use super::act::{self, act_of};
@@ -13,7 +14,7 @@ use super::pack::{self, Pack};
 use super::published::Published;
 use super::reader::{Reader, SealedEntry};
 use super::search::Search;
-use super::submission::{Mark, Submission};
+use super::submission::{Appended, Mark, Submission};
 use super::{Ledger, check_below_end};
 use crate::entry::body::Content;
 use crate::entry::v1::ledger_act::Act;
@@ -59,8 +60,9 @@ pub enum Chosen {
 /// What was erased, or would be.
 #[derive(Debug, Clone)]
 pub struct Erasure {
-    /// The entry that says so; none when nothing was erased.
-    pub seq: Option<u64>,
+    /// The entries that say so, ascending; none when nothing was erased. It takes several where some of the chosen entries
+    /// had lost some of the parts before: none says of a part that it goes which is gone already.
+    pub seqs: Vec<u64>,
     /// The entries of which something was erased, or would be.
     pub entries: Ranges,
     /// Of which parts how much, ascending by tag.
@@ -85,13 +87,19 @@ pub struct ErasedPart {
 impl Ledger {
     /// What an order would erase. Blocks while it reads.
     pub fn plan_erasure(&self, order: &ErasureOrder) -> Result<Erasure, LedgerError> {
+        self.plan(order).map(|plan| plan.erasure)
+    }
+
+    fn plan<'a>(&self, order: &'a ErasureOrder) -> Result<Plan<'a>, LedgerError> {
         check_order(order)?;
         let published = self.published();
         let mut plan = Plan {
             order,
             holds: Holds::load(&*self.store, &self.reader)?,
+            acts: BTreeMap::new(),
+            first_gone: None,
             erasure: Erasure {
-                seq: None,
+                seqs: Vec::new(),
                 entries: Ranges::new(),
                 parts: Vec::new(),
                 already_erased: 0,
@@ -99,7 +107,8 @@ impl Ledger {
             },
         };
         self.for_each_chosen(&order.entries, &mut |entry| plan.take(entry))?;
-        let ranges = plan.erasure.entries.runs().len();
+        let named = std::iter::once(&plan.erasure.entries).chain(plan.acts.values());
+        let ranges = named.map(|seqs| seqs.runs().len()).max().unwrap_or(0);
         if ranges > MAX_RANGES {
             let rule = format!(
                 "chooses {ranges} ranges of entries, at most {MAX_RANGES} can be erased at a time: \
@@ -110,13 +119,13 @@ impl Ledger {
                 rule,
             });
         }
-        Ok(plan.erasure)
+        Ok(plan)
     }
 
     /// Carries out an order of the operator whom `envelope` names. When this returns, the parts are on no file of the store
     /// any more. Blocks until then.
     ///
-    /// Nothing is sealed when there is nothing to erase.
+    /// Nothing is sealed when nothing of the entries can be erased, and the order is refused when all of that is gone already.
     pub fn erase(
         &self,
         order: &ErasureOrder,
@@ -125,23 +134,50 @@ impl Ledger {
         let _alone = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         // One that failed half way.
         self.carry_out()?;
-        let mut erasure = self.plan_erasure(order)?;
-        if erasure.entries.is_empty() {
-            return Ok(erasure);
+        let Plan {
+            acts,
+            first_gone,
+            mut erasure,
+            ..
+        } = self.plan(order)?;
+        if let Some((seq, by)) = first_gone
+            && acts.is_empty()
+        {
+            return Err(LedgerError::AlreadyErased { seq, by });
         }
-        let act = Act::RangeErasure(v1::RangeErasure {
-            entries: erasure.entries.to_seq_ranges(),
-            parts: parts(order).map(|tag| tag.number().into()).collect(),
-            ticket: order.ticket.clone(),
-            reason: order.reason.clone(),
-        });
+        for (tags, entries) in acts {
+            let act = Act::RangeErasure(v1::RangeErasure {
+                entries: entries.to_seq_ranges(),
+                parts: tags.iter().map(|tag| tag.number().into()).collect(),
+                ticket: order.ticket.clone(),
+                reason: order.reason.clone(),
+            });
+            let before = erasure.seqs.last().copied();
+            let sealed = self.seal_and_carry_out(act, envelope);
+            let sealed = sealed.map_err(|error| match before {
+                // It says by itself which entry orders what.
+                Some(seq) if !matches!(error, LedgerError::Unfinished { .. }) => {
+                    let error = Box::new(error);
+                    LedgerError::PartlyErased { seq, error }
+                }
+                _ => error,
+            })?;
+            erasure.seqs.push(sealed.first_seq);
+            erasure.published = sealed.published;
+        }
+        Ok(erasure)
+    }
+
+    fn seal_and_carry_out(
+        &self,
+        act: Act,
+        envelope: &v1::Envelope,
+    ) -> Result<Appended, LedgerError> {
         let mut order = self.order("ledger.erase", act, envelope)?;
         order.marks.push(Mark::Seq(ERASURE.to_vec()));
         let sealed = self.queue.append_act(order)?;
         self.carry_out()?;
-        erasure.seq = Some(sealed.first_seq);
-        erasure.published = sealed.published;
-        Ok(erasure)
+        Ok(sealed)
     }
 
     /// The entry by which the ledger says what the operator whom `envelope` names had it do.
@@ -244,21 +280,32 @@ fn parts(order: &ErasureOrder) -> impl Iterator<Item = Tag> {
 struct Plan<'a> {
     order: &'a ErasureOrder,
     holds: Holds,
+    /// What is to be sealed: entries by the parts that go, which are those of the order without what is gone already.
+    acts: BTreeMap<Vec<Tag>, Ranges>,
+    /// The first entry that has lost such a part before, and the entry that says so.
+    first_gone: Option<(u64, u64)>,
     erasure: Erasure,
 }
 
 impl Plan<'_> {
     fn take(&mut self, entry: &SealedEntry) -> Result<(), LedgerError> {
         let seq = entry.header.seq;
-        let (mut found, mut gone) = (false, false);
+        let (mut found, mut gone, mut tags) = (false, false, Vec::new());
         for tag in parts(self.order) {
             match entry.body.content(tag) {
                 Some(Content::Disclosed { bytes, .. }) => {
                     self.count(tag, bytes.len() as u64);
                     found = true;
+                    tags.push(tag);
                 }
-                Some(_) => gone = true,
-                None => {}
+                Some(_) => {
+                    gone = true;
+                    let by = entry.erased_by.iter().find(|(erased, _)| *erased == tag);
+                    let by = by.map(|(_, by)| (seq, *by));
+                    self.first_gone = self.first_gone.or(by);
+                }
+                // Its entry can say as much as those of the others.
+                None => tags.push(tag),
             }
         }
         if found {
@@ -266,7 +313,9 @@ impl Plan<'_> {
                 let hold = hold.to_owned();
                 return Err(LedgerError::Held { seq, hold });
             }
-            self.erasure.entries.insert(seq..seq.saturating_add(1));
+            let seqs = seq..seq.saturating_add(1);
+            self.acts.entry(tags).or_default().insert(seqs.clone());
+            self.erasure.entries.insert(seqs);
         } else if gone {
             self.erasure.already_erased += 1;
         }

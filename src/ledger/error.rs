@@ -84,6 +84,26 @@ pub enum LedgerError {
         /// What failed.
         error: Box<LedgerError>,
     },
+    /// All that was to be erased was erased before. Nothing was sealed.
+    #[error(
+        "nothing is left to erase: the first of these parts is one of entry {seq}, and was erased as entry {by} says"
+    )]
+    AlreadyErased {
+        /// The first entry that has lost such a part.
+        seq: u64,
+        /// The entry that says so.
+        by: u64,
+    },
+    /// A part of an order is done, and the rest is not sealed: give the order again.
+    #[error(
+        "erased is what entry {seq} says, and not the rest of the order ({error}): give it again"
+    )]
+    PartlyErased {
+        /// The last entry that says what was erased.
+        seq: u64,
+        /// Why it did not go on.
+        error: Box<LedgerError>,
+    },
     /// A hold forbids to erase: release it, or leave the entry out. Nothing was erased.
     #[error("entry {seq} is under the hold {hold:?}: nothing was erased")]
     Held {

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
+use super::access::{Role, out_of_bounds};
 use super::backup::{self, Backups};
 use super::door::Caller;
+use super::read_facts::Asked;
+use super::reads::{ReadLog, Reading};
 use super::rpc::caller;
 use super::status;
 use super::wire::admin_service_server::AdminService;
@@ -23,11 +26,37 @@ const MAX_RANGES: usize = 4_096;
 pub(super) struct Admin {
     ledger: Arc<Ledger>,
     backups: Backups,
+    /// Where acts of reading go, if anywhere.
+    reads: Option<ReadLog>,
 }
 
 impl Admin {
-    pub(super) fn new(ledger: Arc<Ledger>, backups: Backups) -> Self {
-        Self { ledger, backups }
+    pub(super) fn new(ledger: Arc<Ledger>, backups: Backups, reads: Option<ReadLog>) -> Self {
+        Self {
+            ledger,
+            backups,
+            reads,
+        }
+    }
+
+    async fn erasure(
+        &self,
+        caller: Caller,
+        request: v1::EraseRequest,
+    ) -> Result<Response<v1::EraseResponse>, Status> {
+        let dry_run = request.dry_run;
+        let order = erasure_order(request)?;
+        if dry_run && matches!(order.entries, Chosen::Matching(_)) {
+            check_may_ask(&caller)?;
+        }
+        let erasure = self.order(caller, move |ledger, envelope| {
+            if dry_run {
+                ledger.plan_erasure(&order)
+            } else {
+                ledger.erase(&order, envelope)
+            }
+        });
+        Ok(Response::new(erased(&erasure.await?)))
     }
 
     /// Carries out an order where it may wait for the disk. It is carried out to its end also when the client goes.
@@ -53,16 +82,11 @@ impl AdminService for Admin {
     ) -> Result<Response<v1::EraseResponse>, Status> {
         let caller = caller(&request)?;
         let request = request.into_inner();
-        let dry_run = request.dry_run;
-        let order = erasure_order(request)?;
-        let erasure = self.order(caller, move |ledger, envelope| {
-            if dry_run {
-                ledger.plan_erasure(&order)
-            } else {
-                ledger.erase(&order, envelope)
-            }
-        });
-        Ok(Response::new(erased(&erasure.await?)))
+        // Either tells what is in entries, and may leave no entry that says who asked.
+        let reads = request.dry_run || !request.filter.trim().is_empty();
+        let log = self.reads.as_ref().filter(|_| reads);
+        let reading = Reading::new(log, &caller, || Asked::erasure(&request));
+        reading.answered(self.erasure(caller, request).await)
     }
 
     async fn back_up(
@@ -129,6 +153,16 @@ impl AdminService for Admin {
         let holds = holds.into_iter().map(placed).collect();
         Ok(Response::new(v1::ListHoldsResponse { holds }))
     }
+}
+
+/// Refuses a dry run by filter, which tells what matches, to who may not read everything.
+fn check_may_ask(caller: &Caller) -> Result<(), Status> {
+    if caller.scope().is_everything() {
+        return Ok(());
+    }
+    let message = "a dry run by filter tells what is in entries: it takes the role reader without bounds, or auditor, beside \
+                   operator; name the entries by seq instead";
+    Err(out_of_bounds(Role::Reader, "targets,sources", message))
 }
 
 fn erasure_order(request: v1::EraseRequest) -> Result<ErasureOrder, Status> {
@@ -200,7 +234,8 @@ fn erased(erasure: &Erasure) -> v1::EraseResponse {
         bytes: part.bytes,
     });
     v1::EraseResponse {
-        erasure_seq: erasure.seq,
+        erasure_seq: erasure.seqs.first().copied(),
+        erasure_seqs: erasure.seqs.clone(),
         entries: erasure.entries.to_seq_ranges(),
         parts: parts.collect(),
         already_erased: erasure.already_erased,

@@ -189,7 +189,7 @@ pub async fn serve_recording(
     };
     let handlers = (
         Rpc::new(Arc::clone(&ledger), closing.clone(), reads.clone()),
-        Query::new(Arc::clone(&ledger), closing, reads),
+        Query::new(Arc::clone(&ledger), closing, reads.clone()),
     );
     let serving = Box::pin(serve_public(
         handlers,
@@ -213,7 +213,8 @@ pub async fn serve_recording(
             let _ = stopping.wait_for(|stop| *stop).await;
             given_up.store(true, Ordering::Relaxed);
         };
-        serve_admin(&ledger, admin, &door, backups, tls, signal).await
+        let handlers = Admin::new(Arc::clone(&ledger), backups, reads);
+        serve_admin(handlers, admin, &door, tls, signal).await
     });
     let (served, cut_off) = tokio::select! {
         served = async { tokio::try_join!(serving, operating) } => (served, false),
@@ -271,10 +272,9 @@ async fn serve_public(
 }
 
 async fn serve_admin(
-    ledger: &Arc<Ledger>,
+    handlers: Admin,
     listener: TcpListener,
     door: &Arc<Door>,
-    backups: Backups,
     tls: Option<Tls>,
     signal: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
@@ -283,8 +283,8 @@ async fn serve_admin(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
         .build_v1()?;
-    let admin = AdminServiceServer::new(Admin::new(Arc::clone(ledger), backups))
-        .max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
+    let admin =
+        AdminServiceServer::new(handlers).max_encoding_message_size(limits::MAX_RESPONSE_BYTES);
     limits::harden(&mut Server::builder())
         .add_service(Guarded::new(health_service, door))
         .add_service(Guarded::new(reflection, door))

@@ -3,6 +3,11 @@
 use serde_json::{Map, Value};
 
 use crate::entry::v1;
+use crate::index::Ranges;
+use crate::verify::ranges_text;
+
+/// Of the ranges of an order, those that are told: a record has to fit in an entry.
+const MAX_TOLD_RANGES: usize = 256;
 
 /// What was asked.
 pub(super) struct Asked {
@@ -105,6 +110,21 @@ impl Asked {
         }
     }
 
+    /// What an order would erase, or one that chooses by a filter.
+    pub(super) fn erasure(request: &v1::EraseRequest) -> Self {
+        let action = if request.dry_run {
+            "erasure.plan"
+        } else {
+            "erasure.order"
+        };
+        let entries: Ranges = request.entries.iter().take(MAX_TOLD_RANGES).collect();
+        Self::new(action, "index")
+            .with("filter", request.filter.as_str())
+            .with("entries", ranges_text(&entries))
+            .with("ranges", request.entries.len())
+            .with("ticket", request.ticket.as_str())
+    }
+
     pub(super) fn segment(request: &v1::GetSegmentRequest) -> Self {
         Self::new("index.segment", "index")
             .with("level", request.level)
@@ -148,6 +168,11 @@ answer!(v1::WatchResponse, |answer| answer.entries.len());
 answer!(v1::CountResponse, |answer| answer.groups.len());
 answer!(v1::GetHistoryResponse, |answer| answer.steps.len());
 answer!(v1::GetLineageResponse, |answer| answer.edges.len());
+answer!(v1::EraseResponse, |answer| answer
+    .entries
+    .iter()
+    .collect::<Ranges>()
+    .len());
 answer!(v1::GetSegmentResponse, |answer| answer.leaves.iter().len());
 
 impl Answer for v1::GetGenesisResponse {

@@ -58,6 +58,22 @@ pub(super) fn of(error: LedgerError) -> Status {
             let details = ErrorDetails::with_error_info("ENTRY_ERASED", DOMAIN, facts);
             Status::with_error_details(Code::FailedPrecondition, message, details)
         }
+        LedgerError::AlreadyErased { seq, by } => {
+            let facts = HashMap::from([
+                ("seq".to_string(), seq.to_string()),
+                ("erasure_seq".to_string(), by.to_string()),
+            ]);
+            let details = ErrorDetails::with_error_info("ALREADY_ERASED", DOMAIN, facts);
+            Status::with_error_details(Code::FailedPrecondition, message, details)
+        }
+        LedgerError::PartlyErased { seq, error } => {
+            let rest = of(*error);
+            let message = format!(
+                "erased is what entry {seq} says, and not the rest of the order: give it again ({})",
+                rest.message()
+            );
+            Status::new(rest.code(), message)
+        }
         LedgerError::Held { seq, hold } => {
             let facts = HashMap::from([
                 ("seq".to_string(), seq.to_string()),

@@ -155,6 +155,15 @@ impl Evidence {
                 }
             }
         }
+        let erased = self.erased(&erasures);
+        let unexplained = || erased.iter().filter(|part| part.by.is_none());
+        if let Some(first) = unexplained().next() {
+            doubts.push(Reason::Withheld {
+                parts: unexplained().count() as u64,
+                seq: self.header.seq,
+                tag: first.tag,
+            });
+        }
         EvidenceReport {
             verdict: match checks.first_finding() {
                 Some(finding) => Verdict::Tampered(finding),
@@ -162,7 +171,7 @@ impl Evidence {
             },
             checks: checks.0,
             not_shown: missing(&self.body),
-            erased: self.erased(&erasures),
+            erased,
         }
     }
 
@@ -217,12 +226,14 @@ impl Evidence {
         Ok((tags, by))
     }
 
-    /// The parts that were erased, each with the first erasure that names it.
+    /// The parts that are said to be erased, each with the first entry of those shown that says so, by its seq: what a later
+    /// one says of it was done by then.
     fn erased(&self, erasures: &[(Vec<Tag>, ErasedBy)]) -> Vec<ErasedPart> {
         let parts = self.body.parts().iter();
         let erased = parts.filter(|(_, content)| matches!(content, Content::Erased(_)));
         let explained = erased.map(|(tag, _)| {
-            let by = erasures.iter().find(|(tags, _)| tags.contains(tag));
+            let says_so = erasures.iter().filter(|(tags, _)| tags.contains(tag));
+            let by = says_so.min_by_key(|(_, by)| by.seq);
             ErasedPart {
                 tag: *tag,
                 by: by.map(|(_, by)| by.clone()),

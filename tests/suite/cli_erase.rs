@@ -96,7 +96,11 @@ fn what_is_erased_is_gone_and_everybody_can_see_by_whom() {
         (&erased["entries"], &erased["dry_run"]),
         (&Value::from(seq), &Value::from(false))
     );
-    let again = server.prints(&with(&["erase", seq, "--yes"], &ORDER), "");
+    let again = server.run(&with(&["erase", seq, "--yes"], &ORDER), "");
+    assert_eq!(code(&again), Some(1));
+    let said = format!("was erased as entry {by} says");
+    assert!(stderr(&again).contains(&said), "{}", stderr(&again));
+    let again = server.prints(&with(&["erase", seq], &ORDER), "");
     assert!(again.starts_with("nothing to erase"), "{again}");
 
     let shown = server.prints(&["show", seq], "");
@@ -201,11 +205,13 @@ fn altered_evidence_is_found_out(server: &Server, evidence: &str, file: &std::pa
         object.remove("erasures");
         object.insert("format".into(), "graven evidence v1".into());
     });
-    assert_eq!(code, Some(0));
-    assert!(
-        said.contains("said to be erased, and no entry shown here says so"),
-        "{said}"
-    );
+    assert_eq!(code, Some(5));
+    for words in [
+        "COULD NOT CHECK: 2 parts are WITHHELD, the first is why of entry",
+        "detail WITHHELD: it is said to be erased, and no entry shown here says so",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
 }
 
 #[test]
@@ -261,6 +267,8 @@ fn erasure_by_filter_and_wrong_orders() {
         range_erased.contains(&format!("of 3 entries: {range}")),
         "{range_erased}"
     );
+    let says = format!("as entries {}-{} say", seq(7), seq(8));
+    assert!(range_erased.contains(&says), "{range_erased}");
 
     for (arguments, said) in [
         (

@@ -12,7 +12,7 @@ use graven::entry::genesis::Genesis;
 use graven::entry::v1::ledger_act::Act;
 use graven::entry::{CheckedEvent, Kind, Salts, Seed, Tag, signature, v1};
 use graven::note::Checkpoint;
-use graven::verify::{Audit, Evidence, Verdict, verify_receipt};
+use graven::verify::{Audit, Evidence, Reason, Verdict, verify_receipt};
 use prost::Message;
 
 use super::golden_events::{full, minimal};
@@ -253,9 +253,16 @@ fn golden_bytes_verify() {
 
     let ledger = &golden.ledger;
     let pinned = ledger.key.verifier();
-    for evidence in [shown_evidence(ledger), partial_evidence(ledger)] {
-        assert_eq!(evidence.verify(Some(&pinned), None).verdict, Verdict::Ok);
-    }
+    let verdict = |evidence: Evidence| evidence.verify(Some(&pinned), None).verdict;
+    assert_eq!(verdict(shown_evidence(ledger)), Verdict::Ok);
+    // It does not show the entry that says what was erased.
+    let withheld = Reason::Withheld {
+        parts: 2,
+        seq: 1,
+        tag: Tag::Why,
+    };
+    let partial = verdict(partial_evidence(ledger));
+    assert_eq!(partial, Verdict::CouldNotCheck(vec![withheld]));
     Checkpoint::open(&golden.before_rotation, ORIGIN, &key(ORIGIN, 0).verifier()).unwrap();
     let minimum = Some(golden.before_rotation.as_str());
     let mut audit = Audit::new(&ledger.genesis, Some(&pinned), minimum);

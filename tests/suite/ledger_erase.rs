@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use graven::entry::body::Content;
+use graven::entry::v1::ledger_act::Act;
 use graven::entry::{CheckedEvent, Kind, Salts, Seed, Tag, v1};
 use graven::index::Ranges;
 use graven::index::filter::Filter;
@@ -169,7 +170,7 @@ fn what_was_proved_before_an_erasure_is_proved_after_it() {
         let events: Vec<_> = events.iter().collect();
         verify_receipt(&receipt, &events, &expected(&operator)).unwrap();
     }
-    let act = ledger.entry(erasure.seq.unwrap()).unwrap();
+    let act = ledger.entry(erasure.seqs[0]).unwrap();
     assert_eq!(act.header.kind, Kind::Act);
     let sealed: v1::Envelope = part(&act, Tag::Envelope);
     assert_eq!(sealed.submitter, envelope().submitter);
@@ -183,7 +184,7 @@ fn what_was_proved_before_an_erasure_is_proved_after_it() {
             assert_eq!(matches!(now, Content::Erased(_)), erased);
         }
         let by: Vec<_> = new.erased_by.iter().map(|(_, by)| *by).collect();
-        assert!(by.iter().all(|by| *by == erasure.seq.unwrap()));
+        assert!(by.iter().all(|by| *by == erasure.seqs[0]));
     }
     drop(ledger);
     assert_eq!(operator.audit(&disk, None).unwrap().verdict, Verdict::Ok);
@@ -214,21 +215,38 @@ fn parts_are_erased_one_after_the_other_and_once() {
     assert!(is_erased(&ledger, 3, Tag::Detail) && !is_erased(&ledger, 3, Tag::Why));
     let second = erase(matching("seq < 5"), &BOTH).unwrap();
     assert_eq!(second.entries, Ranges::from(0..5));
+    // What is gone is not said to go again: of entry 3 another entry says what went of it.
+    let says = |seq: u64| {
+        let what: v1::What = part(&ledger.entry(seq).unwrap(), Tag::What);
+        match what.act.unwrap().act.unwrap() {
+            Act::RangeErasure(act) => (act.entries.iter().collect::<Ranges>(), act.parts),
+            other => panic!("{other:?}"),
+        }
+    };
+    let named: Vec<_> = second.seqs.iter().map(|seq| says(*seq)).collect();
+    let others: Ranges = [0, 1, 2, 4].into_iter().collect();
+    assert_eq!(named.len(), 2);
+    assert!(named.contains(&(others, vec![5, 6])), "{named:?}");
+    assert!(named.contains(&((3..4).into(), vec![5])), "{named:?}");
     let by = ledger.entry(3).unwrap().erased_by;
     assert_eq!(
         by,
-        [
-            (Tag::Why, second.seq.unwrap()),
-            (Tag::Detail, first.seq.unwrap())
-        ]
+        [(Tag::Why, second.seqs[0]), (Tag::Detail, first.seqs[0])]
     );
     // Nothing is sealed when there is nothing to do.
     let size = ledger.published().size();
-    let again = erase(matching("seq < 5"), &BOTH).unwrap();
-    assert_eq!((again.seq, again.already_erased), (None, 5));
+    let again = erase(matching("seq < 5"), &BOTH);
+    let by = ledger.entry(0).unwrap().erased_by[0].1;
+    assert!(
+        matches!(again, Err(LedgerError::AlreadyErased { seq: 0, by: said }) if said == by),
+        "{again:?}"
+    );
+    let plan = order(matching("seq < 5"), &BOTH);
+    let plan = ledger.plan_erasure(&plan).unwrap();
+    assert_eq!((plan.seqs, plan.already_erased), (Vec::new(), 5));
     assert_eq!(ledger.published().size(), size);
     // The ledger's own acts have nothing to erase.
-    assert_eq!(erase(of(first.seq.unwrap()), &BOTH).unwrap().seq, None);
+    assert_eq!(erase(of(first.seqs[0]), &BOTH).unwrap().seqs, [0u64; 0]);
     let refused = |order: &ErasureOrder| match ledger.erase(order, &envelope()) {
         Err(LedgerError::BadOrder { field, .. }) => field,
         other => panic!("{other:?}"),
@@ -479,7 +497,7 @@ fn an_erasure_that_failed_half_way_is_carried_out_with_the_next_order() {
         .erase(&order(of(SECRET_SEQ + 1), &BOTH), &envelope())
         .unwrap();
     assert!(!disk.holds(&secret(1)));
-    assert!(next.seq.is_some() && is_erased(&ledger, SECRET_SEQ, Tag::Detail));
+    assert!(!next.seqs.is_empty() && is_erased(&ledger, SECRET_SEQ, Tag::Detail));
 }
 
 #[test]
@@ -491,8 +509,7 @@ fn the_audit_tells_an_erased_part_from_one_that_is_gone() {
     let by = ledger
         .erase(&order(of(SECRET_SEQ), &[Tag::Detail]), &envelope())
         .unwrap()
-        .seq
-        .unwrap();
+        .seqs[0];
     let hold = v1::Hold {
         name: "case".into(),
         ticket: "CASE-9".into(),
@@ -580,36 +597,38 @@ fn what_was_erased_behind_the_back_of_a_hold_is_found() {
         let operator = Operator::default();
         let (disk, _) = with_a_secret(&operator);
         let ledger = operator.open(&disk).unwrap();
-        let hold = v1::Hold {
+        let hold = |entries: std::ops::Range<u64>, filter: &str| v1::Hold {
             name: "case".into(),
             ticket: "CASE-9".into(),
             entries: Ranges::from(entries).to_seq_ranges(),
             filter: filter.into(),
             ..Default::default()
         };
-        let placed = ledger.place_hold(hold, &envelope()).unwrap().first_seq;
-        let mark = |value: Option<u64>| {
-            let mut batch = Batch::new();
-            match value {
-                Some(seq) => {
-                    batch.put(Space::Meta, &b"hold/case"[..], seq.to_be_bytes().to_vec());
-                }
-                None => batch.delete(Space::Meta, &b"hold/case"[..]),
-            }
-            disk.open_store().unwrap().commit(batch).unwrap();
-        };
-        let held = ledger.erase(&order(of(SECRET_SEQ), &BOTH), &envelope());
+        let place = |hold| ledger.place_hold(hold, &envelope()).unwrap().first_seq;
+        let erase = || ledger.erase(&order(of(SECRET_SEQ), &BOTH), &envelope());
+        // One of the same name that was about another entry, and is released.
+        let other = place(hold(0..1, ""));
+        let release = ledger.release_hold("case", "CASE-9".into(), String::new(), &envelope());
+        release.unwrap();
+        let placed = place(hold(entries, filter));
+        let held = erase();
         assert!(matches!(held, Err(LedgerError::Held { .. })), "{held:?}");
-        mark(None);
-        let erased = ledger.erase(&order(of(SECRET_SEQ), &BOTH), &envelope());
-        mark(Some(placed));
+        // The mark is bent for the moment of an order.
+        let bend = || {
+            let bent = other ^ placed;
+            for bit in (0..64).filter(|bit| bent >> bit & 1 == 1) {
+                let at = 8 * (7 - bit / 8) + bit % 8;
+                assert!(disk.flip_bit(Space::Meta, b"hold/case", at));
+            }
+        };
+        bend();
+        let erased = erase().unwrap().seqs;
+        bend();
         drop(ledger);
         match operator.audit(&disk, None).unwrap().verdict {
             Verdict::Tampered(finding) => {
-                assert_eq!(
-                    (finding.seq, finding.check),
-                    (erased.unwrap().seq, Check::Hold)
-                );
+                assert_eq!(finding.seq, erased.first().copied());
+                assert_eq!(finding.check, Check::Hold);
             }
             other => panic!("{other}"),
         }

@@ -84,6 +84,8 @@ mod format_doc;
 mod fuzz_decoders;
 #[cfg(feature = "server")]
 mod git_support;
+#[cfg(feature = "server")]
+mod golden_erasure;
 mod golden_events;
 mod golden_formats;
 mod golden_index;

@@ -118,6 +118,63 @@ async fn only_an_operator_orders_and_only_at_the_operators_port() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_by_filter_takes_who_may_read_everything() {
+    let grants = r#"
+[[grant]]
+identity = "oidc:corp/op-reader"
+role = "reader"
+[[grant]]
+identity = "oidc:corp/op-auditor"
+role = "auditor"
+[[grant]]
+identity = "oidc:corp/op-bound"
+role = "reader"
+sources = ["host:*"]
+"#;
+    let mut policy = format!("{ROLES}{grants}");
+    for name in ["op-reader", "op-auditor", "op-bound"] {
+        policy += &format!("[[grant]]\nidentity = \"oidc:corp/{name}\"\nrole = \"operator\"\n");
+    }
+    let names = ["writer", "operator", "op-reader", "op-auditor", "op-bound"];
+    let governed = Governed::start(&names, &policy).await;
+    let (mut writer, _) = governed.clients(Some("writer")).await;
+    writer.append(append(detailed(0))).await.unwrap();
+    let url = &governed.server.admin;
+    let by_filter = |dry_run| v1::EraseRequest {
+        filter: "reason = \"reason 0\"".into(),
+        dry_run,
+        ..erase(&[])
+    };
+    let by_seq = v1::EraseRequest {
+        dry_run: true,
+        ..erase(&[(0, 1)])
+    };
+    for (name, may_ask) in [
+        ("operator", false),
+        ("op-bound", false),
+        ("op-reader", true),
+        ("op-auditor", true),
+    ] {
+        let mut client = admin(url, Some(name)).await;
+        let plan = client.erase(by_filter(true)).await;
+        match plan {
+            Ok(plan) => assert_eq!(plan.into_inner().parts.len(), 2),
+            Err(status) => {
+                assert!(!may_ask, "{name}: {status:?}");
+                assert_eq!(status.code(), Code::PermissionDenied);
+                assert!(status.message().contains("dry run by filter"), "{status:?}");
+            }
+        }
+        let plan = client.erase(by_seq.clone()).await.unwrap().into_inner();
+        assert_eq!(plan.parts.len(), 2);
+    }
+    // What leaves an entry is for every operator.
+    let mut client = admin(url, Some("operator")).await;
+    let erased = client.erase(by_filter(false)).await.unwrap().into_inner();
+    assert_eq!(erased.erasure_seqs, [1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_that_cannot_be_meant_is_refused() {
     let server = TestServer::start().await;
     for number in 0..3 {
@@ -206,5 +263,12 @@ async fn an_order_that_cannot_be_meant_is_refused() {
     let gone = client.release_hold(release).await.unwrap_err();
     assert_eq!(gone.code(), Code::NotFound);
     client.erase(erase(&[(0, 3)])).await.unwrap();
+    let again = client.erase(erase(&[(0, 3)])).await.unwrap_err();
+    assert_eq!(again.code(), Code::FailedPrecondition);
+    let info = again.get_details_error_info().unwrap();
+    assert_eq!(
+        (info.reason.as_str(), &*info.metadata["seq"]),
+        ("ALREADY_ERASED", "0")
+    );
     server.stop().await.unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use graven::entry::{Tag, v1};
 use graven::ledger::{self, Ledger, Options, SystemClock, SystemEntropy};
 use graven::note::SignerKey;
-use graven::service::client::{LedgerServiceClient, QueryServiceClient};
+use graven::service::client::{AdminServiceClient, LedgerServiceClient, QueryServiceClient};
 use graven::service::{self, Authentication, ReadLog};
 use graven::store::{Direction, MemoryDisk};
 use prost::Message;
@@ -42,6 +42,7 @@ async fn open(origin: &'static str) -> Arc<Ledger> {
 struct Recorded {
     access: Arc<Ledger>,
     url: String,
+    admin: String,
     _stop: oneshot::Sender<()>,
 }
 
@@ -52,17 +53,24 @@ impl Recorded {
         tokio::spawn(sealing);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let operators = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin = format!("http://{}", operators.local_addr().unwrap());
+        let listeners = service::Listeners {
+            admin: Some(operators),
+            ..listener.into()
+        };
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(async move {
             let until = async {
                 let _ = stopped.await;
             };
             let nobody = Authentication::None;
-            service::serve_recording(ledger, listener, nobody, None, Some(log), until).await
+            service::serve_recording(ledger, listeners, nobody, None, Some(log), until).await
         });
         Self {
             access,
             url,
+            admin,
             _stop: stop,
         }
     }
@@ -115,6 +123,63 @@ fn acts(access: &Ledger) -> Vec<(String, String, i32, Value)> {
         }
     }
     acts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_order_tells_is_recorded_like_a_read() {
+    let recorded = Recorded::start().await;
+    let mut client = recorded.ledger().await;
+    let batch = v1::AppendBatchRequest {
+        events: (0..5).map(event).collect(),
+        ..Default::default()
+    };
+    client.append_batch(batch).await.unwrap();
+    let mut operator = AdminServiceClient::connect(recorded.admin.clone())
+        .await
+        .unwrap();
+    let order = |filter: &str, dry_run| v1::EraseRequest {
+        filter: filter.into(),
+        ticket: "LEGAL-1".into(),
+        reason: "asked for".into(),
+        dry_run,
+        ..Default::default()
+    };
+    let named = |dry_run| v1::EraseRequest {
+        entries: vec![v1::SeqRange {
+            first_seq: 1,
+            end_seq: 3,
+        }],
+        ..order("", dry_run)
+    };
+    operator.erase(order("seq = 3", true)).await.unwrap();
+    operator.erase(named(true)).await.unwrap();
+    operator.erase(order("seq = 77", false)).await.unwrap();
+    // One of entries that are named tells nothing, or leaves an entry.
+    operator.erase(named(false)).await.unwrap();
+    let refused = operator.erase(order("nonsense =", true)).await;
+    assert_eq!(refused.unwrap_err().code(), Code::InvalidArgument);
+    let acts = recorded.acts(4).await;
+    let told: Vec<_> = acts
+        .iter()
+        .map(|(action, target, _, detail)| {
+            assert_eq!(*target, format!("graven://{ORIGIN}/index"));
+            (
+                action.as_str(),
+                detail["filter"].as_str().unwrap(),
+                detail["entries"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("erasure.plan", "seq = 3", ""),
+            ("erasure.plan", "", "1-2"),
+            ("erasure.order", "seq = 77", ""),
+            ("erasure.plan", "nonsense =", ""),
+        ]
+    );
+    assert_eq!(acts[0].3["ticket"], "LEGAL-1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,12 @@ fn ledger() -> Sealer {
     Sealer::of_everything()
 }
 
+/// Of the one of which something was erased, with the entry that says so.
+fn evidence_of(ledger: &Sealer, seq: u64) -> Evidence {
+    let erasures = if seq == 2 { &[6][..] } else { &[] };
+    ledger.erased_evidence(seq, erasures)
+}
+
 fn verdict(evidence: &Evidence, pinned: &VerifierKey) -> Verdict {
     evidence.verify(Some(pinned), None).verdict
 }
@@ -40,7 +46,7 @@ fn choices() -> impl Iterator<Item = Vec<Tag>> {
 fn every_entry_of_a_ledger_has_evidence_that_verifies() {
     let ledger = ledger();
     for seq in 0..ledger.size() {
-        let evidence = ledger.evidence(seq);
+        let evidence = evidence_of(&ledger, seq);
         let report = evidence.verify(Some(&ledger.key.verifier()), None);
         assert_eq!(report.verdict, Verdict::Ok, "entry {seq}");
         assert_eq!(report.verdict.exit_code(), 0);
@@ -59,6 +65,7 @@ fn a_file_reads_back_as_what_was_written_and_is_written_the_same_again() {
     for seq in 0..ledger.size() {
         for evidence in [
             ledger.evidence(seq),
+            evidence_of(&ledger, seq),
             ledger.evidence(seq).withhold(&[Tag::Who]),
         ] {
             let json = evidence.to_json();
@@ -75,7 +82,7 @@ fn any_parts_can_be_withheld() {
     let ledger = ledger();
     for seq in [0, 2, 5, 6] {
         for tags in choices() {
-            let evidence = ledger.evidence(seq).withhold(&tags);
+            let evidence = evidence_of(&ledger, seq).withhold(&tags);
             let report = evidence.verify(Some(&ledger.key.verifier()), None);
             assert_eq!(report.verdict, Verdict::Ok, "entry {seq} without {tags:?}");
             for tag in tags {
@@ -85,6 +92,45 @@ fn any_parts_can_be_withheld() {
             }
         }
     }
+}
+
+#[test]
+fn an_erased_part_is_withheld_unless_an_entry_says_that_it_was_erased() {
+    let mut ledger = Sealer::new();
+    (0..3).for_each(|number| ledger.append(&event(number)));
+    ledger.erase(1, &[Tag::Why]);
+    ledger.erase(1, &[Tag::Why, Tag::Detail]);
+    ledger.erase(2, &[Tag::Why]);
+    let pinned = ledger.key.verifier();
+    let (why, detail, both, none): (&[u64], &[u64], &[u64], &[u64]) = (&[3], &[4], &[4, 3], &[]);
+    for (erasures, by, withheld) in [
+        // The lowest that names a part erased it, in whatever order they stand.
+        (both, [Some(3), Some(4)], None),
+        (detail, [Some(4), Some(4)], None),
+        (why, [Some(3), None], Some((1, Tag::Detail))),
+        (none, [None, None], Some((2, Tag::Why))),
+    ] {
+        let report = ledger
+            .erased_evidence(1, erasures)
+            .verify(Some(&pinned), None);
+        let found = report
+            .erased
+            .iter()
+            .map(|part| part.by.as_ref().map(|by| by.seq));
+        assert_eq!(found.collect::<Vec<_>>(), by, "{erasures:?}");
+        let reasons = withheld.map(|(parts, tag)| {
+            let seq = 1;
+            Verdict::CouldNotCheck(vec![Reason::Withheld { parts, seq, tag }])
+        });
+        assert_eq!(
+            report.verdict,
+            reasons.unwrap_or(Verdict::Ok),
+            "{erasures:?}"
+        );
+    }
+    // One that is about another entry proves nothing, and is none to show.
+    let other = ledger.erased_evidence(1, &[5]);
+    assert_eq!(tampered(&other, &ledger), Check::Erasure);
 }
 
 #[test]
@@ -146,9 +192,10 @@ fn every_small_change_of_a_file_is_refused_or_changes_nothing() {
     ledger.append(&event(0));
     ledger.append(&signed_event(1));
     ledger.append(&event(2));
+    ledger.erase(1, &[Tag::Why]);
     let pinned = ledger.key.verifier();
     let hidden = [Tag::Who, Tag::Context, Tag::Detail];
-    let mut evidence = ledger.evidence(1);
+    let mut evidence = ledger.erased_evidence(1, &[3]);
     // Without the care of Evidence::withhold: the signature is to be verified as well.
     evidence.body = erased(&evidence.body.withhold(&hidden), &[Tag::Why]);
     assert_eq!(verdict(&evidence, &pinned), Verdict::Ok);

@@ -11,7 +11,7 @@ use graven::entry::{CheckedEvent, Digest, Header, Kind, Seed, Tag, signature, v1
 use graven::index::Source;
 use graven::merkle::{Hash, prove_consistency, prove_inclusion, prove_range};
 use graven::note::{Checkpoint, Note, Rotation, SignerKey, TlogProof};
-use graven::verify::{Evidence, Expected, FirstEntry, Scratch};
+use graven::verify::{ErasureEntry, Evidence, Expected, FirstEntry, Scratch};
 use prost::Message;
 
 use super::merkle_support::NaiveTree;
@@ -229,6 +229,21 @@ impl Sealer {
                 header: self.headers[0].clone(),
                 proof: self.proof(0),
             }),
+        }
+    }
+}
+
+impl Sealer {
+    /// Evidence of an entry of which parts were erased, with these entries that say so.
+    pub(crate) fn erased_evidence(&self, seq: u64, erasures: &[u64]) -> Evidence {
+        let entry = |seq: &u64| ErasureEntry {
+            header: self.headers[*seq as usize].clone(),
+            body: self.bodies[*seq as usize].clone(),
+            proof: self.proof(*seq),
+        };
+        Evidence {
+            erasures: erasures.iter().map(entry).collect(),
+            ..self.evidence(seq)
         }
     }
 }
