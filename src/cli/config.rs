@@ -1,6 +1,7 @@
 //! The server's configuration: a TOML file, under environment and flags.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -78,6 +79,7 @@ struct IssuerLine {
     namespace: String,
     #[serde(default = "default_subject")]
     subject: String,
+    max_lifetime_seconds: Option<u32>,
 }
 
 fn default_subject() -> String {
@@ -188,6 +190,10 @@ impl IssuerLine {
         };
         let issuer =
             Issuer::new(expected, &self.namespace, file.subscribe()).map_err(Failure::usage)?;
+        let issuer = match self.max_lifetime_seconds {
+            Some(seconds) => issuer.max_lifetime(Duration::from_secs(seconds.into())),
+            None => issuer,
+        };
         Ok((file, issuer))
     }
 }

@@ -1,19 +1,56 @@
-//! Whom a client certificate stands for.
+//! Whom a client certificate stands for, and until when.
 
+use sha2::{Digest as _, Sha256};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::entry::names;
+use crate::entry::{hex, names};
 
 /// The longest identity, in bytes.
 const MAX_BYTES: usize = 512;
 
-/// The identity a certificate in DER stands for: its one SPIFFE or other URI, else `x509:` and its one common name.
+/// A client certificate that the TLS layer has checked.
+#[derive(Debug)]
+pub(super) struct ClientCertificate {
+    /// Whom it stands for; none if that cannot be told.
+    pub(super) subject: Option<String>,
+    /// Its SHA-256, as it is sealed.
+    pub(super) sha256: String,
+    /// When it ends to be good, in seconds since 1970.
+    pub(super) until: f64,
+}
+
+impl ClientCertificate {
+    /// Reads a certificate in DER. One that cannot be read stands for nobody.
+    pub(super) fn read(der: &[u8]) -> Self {
+        let sha256 = sha256(der);
+        let Ok((_, certificate)) = X509Certificate::from_der(der) else {
+            return Self {
+                subject: None,
+                sha256,
+                until: 0.0,
+            };
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a date, in seconds")]
+        let last = certificate.validity().not_after.timestamp() as f64;
+        Self {
+            subject: subject(&certificate),
+            sha256,
+            until: last + 1.0,
+        }
+    }
+}
+
+/// SHA-256 as it is sealed.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(&Sha256::digest(bytes)))
+}
+
+/// The identity a certificate stands for: its one SPIFFE or other URI, else `x509:` and its one common name.
 ///
 /// None when that is not one: several URIs, a SPIFFE id that breaks the rules of SPIFFE, several common names, a name that is
 /// too long or has other than visible characters.
-pub(super) fn subject(certificate: &[u8]) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+fn subject(certificate: &X509Certificate<'_>) -> Option<String> {
     // An error means that there are two lists of names.
     let names = certificate.subject_alternative_name().ok()?;
     let names = names

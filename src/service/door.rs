@@ -15,7 +15,7 @@ use tonic::server::NamedService;
 use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
 use super::bounded;
 use super::closing::Closing;
-use super::identity::{Authentication, Sender, now};
+use super::identity::{Authentication, Sender, TokenKey, now};
 use super::listen::Peer;
 use super::quota::{Limits, Quotas, Share};
 use super::refusals::{Refusals, Refused};
@@ -57,6 +57,8 @@ pub(super) struct Caller {
     policy: Option<watch::Receiver<Arc<Policy>>>,
     /// When its credential ends to be good, in seconds since 1970; none if it says no such time.
     until: Option<f64>,
+    /// The key that its token is signed with, if it is.
+    key: Option<TokenKey>,
     /// What is noted when the call is refused after all.
     refused: Refused,
 }
@@ -76,8 +78,16 @@ impl Caller {
     /// to end its streams with.
     pub(super) async fn changed(&mut self) -> Status {
         let until = self.until;
+        let mut key = self.key.clone();
+        let gone = async {
+            match &mut key {
+                Some(key) => key.gone().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = wait_until(until) => expired(),
+            () = gone => key_gone(),
             () = self.other_access() => access_changed(),
         }
     }
@@ -86,6 +96,9 @@ impl Caller {
     pub(super) fn check_again(&self) -> Result<(), Status> {
         if self.until.is_some_and(|until| until <= now()) {
             return Err(expired());
+        }
+        if self.key.as_ref().is_some_and(|key| !key.is_kept()) {
+            return Err(key_gone());
         }
         let submitter = self.envelope.submitter.clone().unwrap_or_default();
         let policy = self.policy.as_ref();
@@ -111,7 +124,11 @@ impl Caller {
 }
 
 fn expired() -> Status {
-    Status::unauthenticated("the bearer token has expired: call again with another one")
+    Status::unauthenticated("the credential has expired: call again with another one")
+}
+
+fn key_gone() -> Status {
+    Status::unauthenticated("the token's key is accepted no more: call again with another token")
 }
 
 fn access_changed() -> Status {
@@ -164,7 +181,11 @@ impl Door {
             return Ok(None);
         }
         let mut refused = Refused::new(&self.refusals, if rule.is_some() { path } else { "" });
-        let Sender { envelope, until } = self
+        let Sender {
+            envelope,
+            until,
+            key,
+        } = self
             .authentication
             .identify(request.headers(), request.extensions())
             .inspect_err(|refusal| refused.note(refusal))?;
@@ -195,6 +216,7 @@ impl Door {
             share,
             policy,
             until,
+            key,
             refused,
         }))
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
@@ -11,10 +11,10 @@ use tonic::Status;
 use tonic::codegen::http::{Extensions, HeaderMap, header};
 
 use super::access::Policy;
-use super::certificate;
-use super::jwt::{self, Claims, Jwt, JwtError, KeySet};
+use super::certificate::sha256;
+use super::jwt::{self, Claims, Jwt, JwtError, Key, KeySet};
 use super::listen::Peer;
-use crate::entry::{hex, names, v1};
+use crate::entry::{names, v1};
 
 /// A static bearer token, of which only the digest is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,9 +33,36 @@ pub struct Issuer {
     expected: jwt::Expected,
     namespace: String,
     keys: watch::Receiver<Arc<KeySet>>,
+    max_lifetime: Duration,
+}
+
+/// The key that a token is signed with.
+#[derive(Debug, Clone)]
+pub(super) struct TokenKey {
+    keys: watch::Receiver<Arc<KeySet>>,
+    key: Key,
+}
+
+impl TokenKey {
+    /// Whether its issuer still has it.
+    pub(super) fn is_kept(&self) -> bool {
+        self.keys.borrow().has(&self.key)
+    }
+
+    /// Waits until its issuer has it no more.
+    pub(super) async fn gone(&mut self) {
+        let key = &self.key;
+        if self.keys.wait_for(|keys| !keys.has(key)).await.is_err() {
+            // Nobody changes the keys any more.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Issuer {
+    /// For how long a token may be good, counted from when it comes, unless [`Issuer::max_lifetime`] says otherwise.
+    pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
     /// Tokens that are as `expected`, signed by one of `keys`, stand for `oidc:<namespace>/<subject>`.
     ///
     /// # Errors
@@ -67,20 +94,41 @@ impl Issuer {
             expected,
             namespace: namespace.into(),
             keys,
+            max_lifetime: Self::MAX_LIFETIME,
         })
     }
 
+    /// Accepts tokens that are good for as long as this, counted from when they come.
+    #[must_use]
+    pub fn max_lifetime(mut self, lifetime: Duration) -> Self {
+        self.max_lifetime = lifetime;
+        self
+    }
+
     /// Whose token it is, and what else it says.
-    fn verify(&self, token: &Jwt<'_>, now: f64) -> Result<(String, Claims), JwtError> {
+    fn verify(&self, token: &Jwt<'_>, now: f64) -> Result<(String, Good), JwtError> {
         let keys = Arc::clone(&self.keys.borrow());
         let claims = token.verify(&self.expected, &keys, now)?;
+        if claims.until - jwt::LEEWAY > now + self.max_lifetime.as_secs_f64() {
+            return Err(JwtError::TooLong);
+        }
         let subject = format!("oidc:{}/{}", self.namespace, claims.subject);
         let fits = subject.len() <= 512 && !subject.chars().any(char::is_control);
         if !fits || names::check_identity(&subject).is_err() {
             return Err(JwtError::Subject);
         }
-        Ok((subject, claims))
+        let key = TokenKey {
+            keys: self.keys.clone(),
+            key: token.key(&keys).ok_or(JwtError::Key)?.clone(),
+        };
+        Ok((subject, Good { claims, key }))
     }
+}
+
+/// A token that is good.
+struct Good {
+    claims: Claims,
+    key: TokenKey,
 }
 
 /// How senders are authenticated.
@@ -124,6 +172,8 @@ pub(super) struct Sender {
     pub(super) envelope: v1::Envelope,
     /// When its credential ends to be good, in seconds since 1970; none if it says no such time.
     pub(super) until: Option<f64>,
+    /// The key that its token is signed with, if it is.
+    pub(super) key: Option<TokenKey>,
 }
 
 impl Authentication {
@@ -203,6 +253,7 @@ impl Authentication {
         let for_ever = |envelope| Sender {
             envelope,
             until: None,
+            key: None,
         };
         let (tokens, issuers) = match self {
             Self::None => {
@@ -220,13 +271,15 @@ impl Authentication {
                 let method = v1::Authentication::Token;
                 return Ok(for_ever(sender(method, "token", subject, name)));
             }
-            let (issuer, subject, claims) = find_issuer(issuers, presented).map_err(|problem| {
-                Status::unauthenticated(format!("the bearer token {problem}"))
-            })?;
+            let (issuer, subject, Good { claims, key }) =
+                find_issuer(issuers, presented).map_err(|problem| {
+                    Status::unauthenticated(format!("the bearer token {problem}"))
+                })?;
             let credential = claims.id.unwrap_or_else(|| sha256(presented.as_bytes()));
             return Ok(Sender {
                 envelope: sender(v1::Authentication::Jwt, issuer, subject, credential),
                 until: Some(claims.until),
+                key: Some(key),
             });
         }
         let Some(certificate) = &peer.certificate else {
@@ -234,15 +287,21 @@ impl Authentication {
                 "a bearer token or a client certificate is needed",
             ));
         };
-        let subject = certificate::subject(certificate)
+        let subject = certificate
+            .subject
+            .clone()
             .ok_or_else(|| Status::unauthenticated("the client certificate names nobody"))?;
+        if certificate.until <= now() {
+            return Err(Status::unauthenticated(
+                "the client certificate has expired",
+            ));
+        }
         let method = v1::Authentication::ClientCertificate;
-        Ok(for_ever(sender(
-            method,
-            "mtls",
-            subject,
-            sha256(certificate),
-        )))
+        Ok(Sender {
+            envelope: sender(method, "mtls", subject, certificate.sha256.clone()),
+            until: Some(certificate.until),
+            key: None,
+        })
     }
 }
 
@@ -271,7 +330,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Status> {
 fn find_issuer<'a>(
     issuers: &'a [Issuer],
     presented: &str,
-) -> Result<(&'a str, String, Claims), String> {
+) -> Result<(&'a str, String, Good), String> {
     if issuers.is_empty() || !jwt::looks_like_one(presented) {
         return Err("is not known here".into());
     }
@@ -279,7 +338,7 @@ fn find_issuer<'a>(
     let mut problem = JwtError::Issuer;
     for issuer in issuers {
         match issuer.verify(&token, now()) {
-            Ok((subject, claims)) => return Ok((&issuer.expected.issuer, subject, claims)),
+            Ok((subject, good)) => return Ok((&issuer.expected.issuer, subject, good)),
             Err(JwtError::Issuer) => {}
             Err(other) => problem = other,
         }
@@ -291,10 +350,6 @@ fn find_issuer<'a>(
 pub(super) fn now() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs_f64()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(&Sha256::digest(bytes)))
 }
 
 /// Looks at every token, so that the time taken says nothing about which one matches.

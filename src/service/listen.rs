@@ -17,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
+use super::certificate::ClientCertificate;
 use super::limits::{FIRST_BYTES, MAX_CONNECTIONS, MAX_HANDSHAKES, MAX_NEWCOMERS, TLS_HANDSHAKE};
 use super::newcomers::{Counted, Newcomers};
 use super::tls::{Tls, speaks_h2};
@@ -31,8 +32,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Peer {
     /// The network address.
     pub(super) address: Option<SocketAddr>,
-    /// The client certificate in DER, which was checked against the authorities; none if there is none.
-    pub(super) certificate: Option<Arc<[u8]>>,
+    /// The client certificate, which was checked against the authorities; none if there is none.
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
     /// What the connection counts as.
     pub(super) counted: Counted,
 }
@@ -153,7 +154,7 @@ async fn secure(tls: &Tls, stream: TcpStream, peer: Peer) -> Option<(Transport, 
         return None;
     }
     let certificate = session.peer_certificates().and_then(|chain| chain.first());
-    let certificate = certificate.map(|certificate| Arc::from(certificate.as_ref()));
+    let certificate = certificate.map(|der| Arc::new(ClientCertificate::read(der)));
     let peer = Peer {
         certificate,
         ..peer

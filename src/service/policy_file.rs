@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::access::Policy;
-use super::watched::{self, FileError, Reload};
+use super::watched::{self, FileError, Reload, Settling};
 use crate::entry::v1;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -20,6 +20,7 @@ pub struct PolicyFile {
 struct Sealed {
     file: PolicyFile,
     ledger: Arc<Ledger>,
+    settling: Settling,
 }
 
 impl PolicyFile {
@@ -52,10 +53,15 @@ impl PolicyFile {
 
     /// Reads the file again every few seconds, and when it is told to. Never ends by itself.
     ///
-    /// A policy is in force once the ledger has sealed it. While the file cannot be used, or the ledger seals nothing, the
+    /// A policy is in force once the ledger has sealed it; one that was found without being told, once it was found twice. While the file cannot be used, or the ledger seals nothing, the
     /// old one stays in force.
     pub async fn follow(self, ledger: Arc<Ledger>, told: watch::Receiver<()>) {
-        watched::follow(Sealed { file: self, ledger }, told).await;
+        let sealed = Sealed {
+            file: self,
+            ledger,
+            settling: Settling::default(),
+        };
+        watched::follow(sealed, told).await;
     }
 }
 
@@ -64,13 +70,14 @@ impl Reload for Sealed {
         "the policy"
     }
 
-    async fn reload(&mut self) -> Result<(), String> {
+    async fn reload(&mut self, told: bool) -> Result<(), String> {
         let path = self.file.path.clone();
         let read = tokio::task::spawn_blocking(move || read(&path)).await;
         let policy = read
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
-        if policy.sha256() == self.file.current.borrow().sha256() {
+        let digest = policy.sha256();
+        if digest == self.file.current.borrow().sha256() || !self.settling.settled(digest, told) {
             return Ok(());
         }
         seal(&self.ledger, &policy, "change")

@@ -46,6 +46,18 @@ pub struct Watched<T> {
     current: watch::Sender<Arc<T>>,
     /// Of the contents that `current` was made of.
     digest: [u8; 32],
+    settling: Settling,
+}
+
+/// Contents that are new: taken once they were found twice, since they may be being written.
+#[derive(Debug, Default)]
+pub(super) struct Settling(Option<[u8; 32]>);
+
+impl Settling {
+    /// Whether new contents of this digest can be taken. Who says that they changed says that they are whole.
+    pub(super) fn settled(&mut self, digest: [u8; 32], told: bool) -> bool {
+        told || self.0.replace(digest) == Some(digest)
+    }
 }
 
 impl<T: Send + Sync + 'static> Watched<T> {
@@ -63,6 +75,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
             parse,
             current: watch::Sender::new(Arc::new(current)),
             digest,
+            settling: Settling::default(),
         })
     }
 
@@ -72,7 +85,7 @@ impl<T: Send + Sync + 'static> Watched<T> {
     }
 
     /// Reads the files again every few seconds, and when it is told to. Never ends by itself. While the files cannot be used,
-    /// what was made of them before stays.
+    /// what was made of them before stays. What is found without being told is taken when it is found a second time.
     pub async fn follow(self, told: watch::Receiver<()>) {
         follow(self, told).await;
     }
@@ -83,13 +96,15 @@ impl<T: Send + Sync + 'static> Reload for Watched<T> {
         self.what
     }
 
-    async fn reload(&mut self) -> Result<(), String> {
+    async fn reload(&mut self, told: bool) -> Result<(), String> {
         let (paths, parse, digest) = (self.paths.clone(), self.parse, self.digest);
         let made = tokio::task::spawn_blocking(move || make(&paths, parse, Some(digest))).await;
         let (made, digest) = made
             .map_err(|error| error.to_string())?
             .map_err(|error| error.to_string())?;
-        if let Some(made) = made {
+        if let Some(made) = made
+            && self.settling.settled(digest, told)
+        {
             self.digest = digest;
             self.current.send_replace(Arc::new(made));
             tracing::warn!("{} changed", self.what);
@@ -145,23 +160,27 @@ pub(super) trait Reload {
     /// In words for the log.
     fn what(&self) -> &'static str;
 
-    /// Reads it again, if it changed. When that fails, all stays as it was.
-    fn reload(&mut self) -> impl Future<Output = Result<(), String>> + Send;
+    /// Reads it again, if it changed, which somebody may have told. When that fails, all stays as it was.
+    fn reload(&mut self, told: bool) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// Reads again every few seconds, and when it is told to. What is wrong is said once.
 pub(super) async fn follow(mut reloaded: impl Reload, mut told: watch::Receiver<()>) {
     let mut said = None;
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            changed = told.changed() => match changed {
-                Ok(()) => said = None,
-                // Nobody tells any more.
-                Err(_) => tokio::time::sleep(INTERVAL).await,
-            },
-        }
-        let failed = reloaded.reload().await.err();
+        let is_told = tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => false,
+            changed = told.changed() => {
+                if changed.is_ok() {
+                    said = None;
+                } else {
+                    // Nobody tells any more.
+                    tokio::time::sleep(INTERVAL).await;
+                }
+                changed.is_ok()
+            }
+        };
+        let failed = reloaded.reload(is_told).await.err();
         if let Some(problem) = failed.as_ref().filter(|_| said != failed) {
             tracing::error!(%problem, "{} stays as it was", reloaded.what());
         }

@@ -258,3 +258,47 @@ async fn keys_change_while_the_server_runs() {
     assert!(!is_good(&old).await);
     following.abort();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_the_key_of_its_token_is_taken_away() {
+    let temporary = TempDir::new().unwrap();
+    let (server, following, tell) = served(temporary.path()).await;
+    let mut client = server.client().await;
+    let token = good("a", now());
+    let watch = bearing(v1::WatchEntriesRequest::default(), &token);
+    let mut watched = client.watch_entries(watch).await.unwrap().into_inner();
+    let x = encode(key(3).verifying_key().as_bytes());
+    let set = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k3", "x": x}]});
+    fs::write(temporary.path().join("jwks.json"), set.to_string()).unwrap();
+    tell.send_replace(());
+    let ended = tokio::time::timeout(Duration::from_secs(60), watched.next())
+        .await
+        .unwrap();
+    let status = ended.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert!(
+        status.message().contains("accepted no more"),
+        "{}",
+        status.message()
+    );
+    following.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_good_for_too_long_is_refused() {
+    let temporary = TempDir::new().unwrap();
+    let (server, following, _tell) = served(temporary.path()).await;
+    let mut client = server.client().await;
+    for (seconds, accepted) in [(86_000, true), (90_000, false)] {
+        let claims = with(claims("a", now()), "exp", json!(now() + seconds));
+        let token = signed(&header(), &claims, &key(1));
+        let asked = bearing(v1::GetCheckpointRequest {}, &token);
+        let answer = client.get_checkpoint(asked).await;
+        assert_eq!(answer.is_ok(), accepted, "{seconds}: {answer:?}");
+        if let Err(refusal) = answer {
+            assert_eq!(refusal.code(), Code::Unauthenticated);
+            assert!(refusal.message().contains("too far away"), "{refusal}");
+        }
+    }
+    following.abort();
+}

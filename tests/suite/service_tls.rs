@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use graven::entry::v1;
 use graven::service::client::LedgerServiceClient;
@@ -17,9 +17,12 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore};
-use tonic::transport::{Certificate, Channel, ClientTlsConfig};
+use tokio_stream::StreamExt;
+use tonic::Code;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 
-use super::certificates::Authority;
+use super::access_support::policy;
+use super::certificates::{Authority, uri};
 use super::service_support::TestServer;
 
 fn files(dir: &Path, authority: &Authority) -> TlsFiles {
@@ -155,4 +158,43 @@ async fn who_says_nothing_is_left() {
     tokio::time::timeout(Duration::from_secs(60), wait)
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_let_in_by_a_certificate_that_expired_on_its_connection() {
+    let temporary = TempDir::new().unwrap();
+    let dir = temporary.path();
+    let authority = Authority::new();
+    authority.server().write(dir, "server");
+    fs::write(dir.join("ca.pem"), &authority.pem).unwrap();
+    let files = TlsFiles::open(
+        &dir.join("server.pem"),
+        &dir.join("server.key"),
+        Some(&dir.join("ca.pem")),
+    )
+    .unwrap();
+    let who = "spiffe://lab/reader";
+    let everything = watch::Sender::new(policy(&format!(
+        "[[grant]]\nidentity = \"{who}\"\nrole = \"auditor\"\n"
+    )));
+    let authentication =
+        Authentication::required(Vec::new(), Vec::new(), everything.subscribe()).unwrap();
+    let server = TestServer::start_with(authentication, Some(files.tls())).await;
+    let short = authority.issue("x", vec![uri(who)], |params| {
+        params.not_after = (SystemTime::now() + Duration::from_secs(8)).into();
+    });
+    let tls = ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(&authority.pem))
+        .identity(Identity::from_pem(&short.certificate, &short.key));
+    let endpoint = Channel::from_shared(server.url.clone()).unwrap();
+    let channel = endpoint.tls_config(tls).unwrap().connect().await.unwrap();
+    let mut client = LedgerServiceClient::new(channel);
+    let request = v1::WatchEntriesRequest::default();
+    let mut watched = client.watch_entries(request).await.unwrap().into_inner();
+    let ended = tokio::time::timeout(Duration::from_secs(60), watched.next()).await;
+    let checked = client.get_checkpoint(v1::GetCheckpointRequest {}).await;
+    for status in [ended.unwrap().unwrap().unwrap_err(), checked.unwrap_err()] {
+        assert_eq!(status.code(), Code::Unauthenticated, "{status}");
+        assert!(status.message().contains("has expired"), "{status}");
+    }
 }

@@ -45,7 +45,7 @@ pub enum KeysError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key {
+pub(in crate::service) struct Key {
     kid: Option<String>,
     public: Public,
 }
@@ -105,6 +105,11 @@ impl KeySet {
             return Err(KeysError::Empty);
         }
         Ok(Self { keys })
+    }
+
+    /// Whether this is one of them.
+    pub(in crate::service) fn has(&self, key: &Key) -> bool {
+        self.keys.contains(key)
     }
 
     /// The key for a token: the one that it names, or the only one for its algorithm if it names none.

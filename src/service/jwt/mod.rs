@@ -9,12 +9,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub(super) use keys::Key;
 pub use keys::{KeySet, KeysError};
 
 mod keys;
 
 /// A clock may be off by so many seconds.
-const LEEWAY: f64 = 30.0;
+pub(super) const LEEWAY: f64 = 30.0;
 /// The longest id of a token that is sealed as the credential, in bytes.
 const MAX_ID_BYTES: usize = 128;
 
@@ -67,6 +68,9 @@ pub enum JwtError {
     /// It has no end.
     #[error("has no `exp`, or one that is no time")]
     NoExpiry,
+    /// It is good for longer than is accepted.
+    #[error("is good for longer than is accepted here: its `exp` is too far away")]
+    TooLong,
     /// It has ended.
     #[error("has expired")]
     Expired,
@@ -150,14 +154,17 @@ impl<'a> Jwt<'a> {
         self.claims.get("iss")?.as_str()
     }
 
+    /// The key that it has to be signed with.
+    pub(super) fn key<'k>(&self, keys: &'k KeySet) -> Option<&'k Key> {
+        keys.find(self.algorithm, self.kid.as_deref())
+    }
+
     /// Checks all of it at the time `now`, in seconds since 1970.
     pub fn verify(&self, expected: &Expected, keys: &KeySet, now: f64) -> Result<Claims, JwtError> {
         if self.issuer() != Some(&expected.issuer) {
             return Err(JwtError::Issuer);
         }
-        let key = keys
-            .find(self.algorithm, self.kid.as_deref())
-            .ok_or(JwtError::Key)?;
+        let key = self.key(keys).ok_or(JwtError::Key)?;
         if !key.verifies(self.signed.as_bytes(), &self.signature) {
             return Err(JwtError::Signature);
         }
