@@ -117,6 +117,8 @@ mod ledger_crash;
 #[cfg(feature = "server")]
 mod ledger_erase;
 #[cfg(feature = "server")]
+mod ledger_erase_rules;
+#[cfg(feature = "server")]
 mod ledger_faults;
 #[cfg(feature = "server")]
 mod ledger_flips;
