@@ -12,7 +12,6 @@
     missing_docs
 )]
 
-mod events;
 mod postgres;
 #[path = "../support/mod.rs"]
 mod support;
@@ -30,6 +29,7 @@ use graven::service::client::{LedgerServiceClient, QueryServiceClient};
 use graven::verify::{Question, verify_page};
 use postgres::Postgres;
 use prost::Message;
+use support::events;
 use support::{Server, bytes_below, micros, percentile};
 use tonic::transport::Channel;
 

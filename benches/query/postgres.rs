@@ -1,12 +1,12 @@
 //! The same events and questions in PostgreSQL, where it is installed: one table with the indexes that the questions want.
-//! Its server runs as the user `postgres` when this runs as root, because it refuses to run as root.
 
 use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use super::events::{self, Row};
+use super::support::events::{self, Row};
+use super::support::postgres::Cluster;
 use prost::Message;
 
 const TABLE: &str = "
@@ -28,58 +28,20 @@ const TABLE: &str = "
     CREATE INDEX ON audit (after);
 ";
 
-pub(crate) struct Postgres {
-    bin: PathBuf,
-    data: PathBuf,
-    socket: PathBuf,
-}
+pub(crate) struct Postgres(Cluster);
 
 impl Postgres {
     /// Starts a server with an empty table; none where PostgreSQL is not installed.
     pub(crate) fn start(dir: &Path) -> Option<Self> {
-        let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
-        let mut bins: Vec<PathBuf> = versions
-            .flatten()
-            .map(|entry| entry.path().join("bin"))
-            .filter(|bin| bin.join("initdb").exists())
-            .collect();
-        bins.sort();
-        let this = Self {
-            bin: bins.pop()?,
-            data: dir.join("data"),
-            socket: dir.to_path_buf(),
-        };
-        std::fs::create_dir_all(dir).unwrap();
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(dir).status();
-            assert!(owned.unwrap().success(), "there is no user postgres");
-        }
-        let data = this.data.to_str().unwrap();
-        this.run("initdb", &["-D", data, "-A", "trust", "-U", "postgres"]);
-        let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories='{}' -c shared_buffers=2GB -c max_wal_size=8GB",
-            this.socket.display()
-        );
-        this.run(
-            "pg_ctl",
-            &[
-                "-D",
-                data,
-                "-o",
-                &options,
-                "-w",
-                "-l",
-                &format!("{data}/log"),
-                "start",
-            ],
-        );
-        this.sql(TABLE);
-        Some(this)
+        let cluster = Cluster::start(dir)?;
+        cluster.sql(TABLE);
+        Some(Self(cluster))
     }
 
     /// Inserts events.
     pub(crate) fn load(&self, rows: impl Iterator<Item = Row>) {
         let mut psql = self
+            .0
             .psql()
             .args(["-c", "COPY audit FROM STDIN"])
             .stdin(Stdio::piped())
@@ -108,8 +70,8 @@ impl Postgres {
         }
         drop(out);
         assert!(psql.wait().unwrap().success());
-        self.sql("VACUUM ANALYZE audit");
-        self.sql("CHECKPOINT");
+        self.0.sql("VACUUM ANALYZE audit");
+        self.0.sql("CHECKPOINT");
     }
 
     /// How long each question takes that asks for the newest 40 acts of an actor on a day.
@@ -136,16 +98,16 @@ impl Postgres {
     }
 
     pub(crate) fn bytes(&self) -> (u64, u64) {
-        let number = |sql: &str| self.sql(sql).trim().parse().unwrap();
         (
-            number("SELECT pg_table_size('audit')"),
-            number("SELECT pg_indexes_size('audit')"),
+            self.0.number("SELECT pg_table_size('audit')"),
+            self.0.number("SELECT pg_indexes_size('audit')"),
         )
     }
 
     /// The times that psql gives for the statements of a script but the first, over a socket of this machine.
     fn timed(&self, script: &str) -> Vec<Duration> {
         let mut psql = self
+            .0
             .psql()
             .args(["-f", "-"])
             .stdin(Stdio::piped())
@@ -164,56 +126,4 @@ impl Postgres {
         });
         times.skip(1).collect()
     }
-
-    fn sql(&self, sql: &str) -> String {
-        let output = self.psql().args(["-At", "-c", sql]).output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn psql(&self) -> Command {
-        let mut psql = self.command("psql");
-        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-h"])
-            .arg(&self.socket)
-            .arg("postgres");
-        psql
-    }
-
-    fn run(&self, program: &str, arguments: &[&str]) {
-        let status = self
-            .command(program)
-            .args(arguments)
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{program} failed");
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let program = self.bin.join(program);
-        let mut command = if is_root() {
-            let mut command = Command::new("runuser");
-            command.args(["-u", "postgres", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.current_dir("/");
-        command
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let data = self.data.to_str().unwrap();
-        let _ = self
-            .command("pg_ctl")
-            .args(["-D", data, "-m", "immediate", "stop"])
-            .stdout(Stdio::null())
-            .status();
-    }
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }

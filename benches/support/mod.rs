@@ -1,15 +1,24 @@
 //! A ledger in a process of its own, and what benches measure with.
 #![allow(dead_code)] // No bench uses all of it.
 
+pub(crate) mod disk;
+pub(crate) mod events;
+pub(crate) mod load;
+pub(crate) mod nothing;
+pub(crate) mod postgres;
+
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use graven::ledger::{self, Directory, Ledger, Options, SystemClock, SystemEntropy};
+use graven::entry::{CheckedEvent, v1};
+use graven::ledger::{self, Directory, Home, Ledger, Options, SystemClock, SystemEntropy};
 use graven::note::SignerKey;
 use graven::service::{self, Authentication};
+use prost::Message;
 
 pub(crate) const ORIGIN: &str = "bench.example/ledger";
 
@@ -21,46 +30,100 @@ pub(crate) fn key() -> SignerKey {
 /// The directory to work in, and how much to do: `default` where it is not said. None when this process was the server of
 /// a bench, and has ended.
 pub(crate) fn arguments(default: u64) -> Option<(PathBuf, u64)> {
+    let (parent, [amount]) = numbers([default])?;
+    Some((parent, amount))
+}
+
+/// The directory to work in, and the numbers that follow it. None when this process was the server of a bench.
+pub(crate) fn numbers<const N: usize>(defaults: [u64; N]) -> Option<(PathBuf, [u64; N])> {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|a| a != "--bench")
         .collect();
-    if arguments.first().map(String::as_str) == Some("--serve") {
-        serve(Path::new(&arguments[1]));
-        return None;
+    match arguments.first().map(String::as_str) {
+        Some("--serve") => {
+            serve(Path::new(&arguments[1]));
+            return None;
+        }
+        Some("--serve-nothing") => {
+            nothing::serve();
+            return None;
+        }
+        _ => {}
     }
     let parent = arguments
         .first()
         .map_or_else(std::env::temp_dir, PathBuf::from);
-    let amount = arguments.get(1).map_or(default, |n| n.parse().unwrap());
-    Some((parent, amount))
+    let mut numbers = defaults;
+    for (number, argument) in numbers.iter_mut().zip(arguments.iter().skip(1)) {
+        *number = argument.parse().expect("a number");
+    }
+    Some((parent, numbers))
 }
 
-/// Serves the ledger in `dir`, made if there is none, until the process is killed. Prints its address.
-fn serve(dir: &Path) {
-    let home = Directory::new(dir);
-    if !dir.exists() {
-        std::fs::create_dir_all(dir).unwrap();
-        let clock = SystemClock::default();
-        ledger::init(&home, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
-    }
-    let options = Options {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// How the ledger of a bench is opened.
+pub(crate) fn options() -> Options {
+    Options {
         key: key(),
         origin: ORIGIN.into(),
         adopt: false,
         known_checkpoints: Vec::new(),
         clock: Arc::new(SystemClock::default()),
         entropy: Arc::new(SystemEntropy),
+    }
+}
+
+/// Makes the ledger of a bench and opens it.
+pub(crate) fn new_ledger(home: &dyn Home) -> Ledger {
+    let clock = SystemClock::default();
+    ledger::init(home, &key(), ORIGIN, None, &clock, &SystemEntropy).unwrap();
+    Ledger::open(home, options()).unwrap()
+}
+
+/// What the ledger of a bench knows about who sends.
+pub(crate) fn envelope() -> v1::Envelope {
+    v1::Envelope {
+        submitter: Some(v1::Submitter {
+            issuer: "token".into(),
+            subject: "oidc:corp/bench".into(),
+        }),
+        authentication: v1::Authentication::Token.into(),
+        ..Default::default()
+    }
+}
+
+/// An event as it came through the door.
+pub(crate) fn checked(event: &v1::Event) -> CheckedEvent {
+    CheckedEvent::check(&event.encode_to_vec().into()).unwrap()
+}
+
+/// Listens on a free port of this machine, and says at what address.
+async fn listen() -> tokio::net::TcpListener {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("http://{}", listener.local_addr().unwrap());
+    std::io::stdout().flush().unwrap();
+    listener
+}
+
+/// Serves the ledger in `dir`, made if there is none, until the process is killed. Prints its address.
+fn serve(dir: &Path) {
+    let home = Directory::new(dir);
+    let ledger = if dir.exists() {
+        Ledger::open(&home, options()).unwrap()
+    } else {
+        std::fs::create_dir_all(dir).unwrap();
+        new_ledger(&home)
     };
-    let ledger = Arc::new(Ledger::open(&home, options).unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("http://{}", listener.local_addr().unwrap());
-        std::io::stdout().flush().unwrap();
+    let ledger = Arc::new(ledger);
+    runtime().block_on(async {
+        let listener = listen().await;
         let forever = std::future::pending();
         service::serve(ledger, listener, Authentication::None, None, forever)
             .await
@@ -68,17 +131,26 @@ fn serve(dir: &Path) {
     });
 }
 
-/// This program in another process, serving a ledger.
+/// This program in another process, serving.
 pub(crate) struct Server {
     child: Child,
     pub(crate) url: String,
 }
 
 impl Server {
+    /// Serves a ledger.
     pub(crate) fn start(dir: &Path) -> Self {
+        Self::spawn(&["--serve".as_ref(), dir.as_os_str()])
+    }
+
+    /// Answers appends, and stores nothing.
+    pub(crate) fn start_nothing() -> Self {
+        Self::spawn(&["--serve-nothing".as_ref()])
+    }
+
+    fn spawn(arguments: &[&OsStr]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .arg("--serve")
-            .arg(dir)
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
