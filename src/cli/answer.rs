@@ -12,7 +12,7 @@ use super::failure::Failure;
 use crate::entry::body::Body;
 use crate::entry::genesis::Genesis;
 use crate::entry::{Header, v1};
-use crate::index::filter::{Filter, Truth};
+use crate::index::filter::{Filter, Operand, Truth};
 use crate::index::{Facts, Plan};
 use crate::note::VerifierKey;
 use crate::verify::{Question, verify_page};
@@ -355,17 +355,24 @@ impl Worth {
     /// Says how the server was asked, and what it read.
     pub(super) fn explain(&self, global: &Global, filter: &Filter) {
         let plan = Plan::new(filter);
-        let filter = filter.to_string();
-        let filter = if filter.is_empty() {
+        let text = filter.to_string();
+        let text = if text.is_empty() {
             "every entry"
         } else {
-            &filter
+            &text
         };
-        global.say(&format!("filter    {}", super::render::escape(filter)));
+        global.say(&format!("filter    {}", super::render::escape(text)));
         for range in plan.ranges() {
             global.say(&format!(
                 "terms     {}",
                 super::render::escape(&range.to_string())
+            ));
+        }
+        let judged = judged(filter);
+        if !judged.is_empty() {
+            global.say(&format!(
+                "judged    {} (not indexed), in each entry that the rest leaves",
+                judged.join(", ")
             ));
         }
         let v1::SearchCost {
@@ -377,6 +384,21 @@ impl Worth {
             "read      {ranges} ranges of terms in {segments} segments, {entries} entries"
         ));
     }
+}
+
+/// The fields of a filter that no index helps with: neither terms nor seqs nor times.
+fn judged(filter: &Filter) -> Vec<&'static str> {
+    let mut fields = Vec::new();
+    filter.visit_tests(&mut |test| {
+        if let Operand::Field(field) = test.operand
+            && field.tag.is_none()
+            && !["seq", "recorded_at"].contains(&field.name)
+            && !fields.contains(&field.name)
+        {
+            fields.push(field.name);
+        }
+    });
+    fields
 }
 
 /// So many entries, in words.

@@ -130,6 +130,11 @@ pub static FIELDS: &[Field] = &[
     unindexed("peer", FieldKind::Text, ENVELOPE, "the submitter's network address", |facts, take| {
         text(&facts.envelope.peer, take);
     }),
+    unindexed("signed", FieldKind::Flag, ENVELOPE, "the entry holds a verified signature of an actor", |facts, take| {
+        if facts.envelope.actor_signature.is_some() {
+            take(Value::True);
+        }
+    }),
     unindexed("outcome_code", FieldKind::Text, WHAT, "the source's own code for the outcome", |facts, take| {
         text(&facts.what.outcome_code, take);
     }),

@@ -120,3 +120,35 @@ fn show_says_whether_the_key_of_a_signature_was_the_actors() {
     holds(late, &over);
     assert!(!site.told(unsigned).contains("attested"));
 }
+
+#[test]
+fn a_filter_tells_entries_with_a_signature() {
+    let site = Site {
+        server: Server::dev(),
+        key: SigningKey::from_bytes(&[9; 32]),
+        runtime: tokio::runtime::Runtime::new().unwrap(),
+    };
+    let alice = "oidc:corp/alice";
+    let signed = site.signed(alice);
+    let unsigned = site.append(event("file.update", "fs://nfs1/a", alice, ""), false);
+    let others = site.signed("oidc:corp/bob");
+
+    let seqs = |filter: &str| {
+        let arguments = ["log", filter, "--explain", "-o", "jsonl"];
+        let answer = site.server.run(&arguments, "");
+        let told = stderr(&answer);
+        assert!(answer.status.success(), "{told}");
+        // Nothing is missing from the answer: the server cannot leave out a signed entry.
+        assert!(told.contains("complete to checkpoint"), "{told}");
+        assert!(told.contains("judged    signed (not indexed)"), "{told}");
+        let rows = String::from_utf8(answer.stdout).unwrap();
+        let seq = |row: &str| {
+            let row: serde_json::Value = serde_json::from_str(row).unwrap();
+            row["seq"].as_u64().unwrap()
+        };
+        rows.lines().map(seq).collect::<Vec<u64>>()
+    };
+    assert_eq!(seqs("signed = true"), [signed, others]);
+    assert_eq!(seqs(&format!("actor = {alice} signed = true")), [signed]);
+    assert_eq!(seqs(&format!("actor = {alice} signed = false")), [unsigned]);
+}

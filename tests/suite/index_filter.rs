@@ -1,11 +1,11 @@
 //! The filter language: what matches, what it reads back as, and what is wrong where.
 
-use graven::entry::{Tag, v1};
+use graven::entry::{CheckedEvent, Tag, json, v1};
 use graven::index::filter::{Filter, FilterError, MAX_COMPARISONS, MAX_NESTING, Truth};
 use graven::index::{FIELDS, Facts, FieldKind};
 use proptest::prelude::*;
 
-use super::entry_support::seal;
+use super::entry_support::{envelope, seal, seal_parts};
 
 const SHA: &str = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 
@@ -197,6 +197,32 @@ fn what_is_withheld_is_not_known() {
     }
 }
 
+/// The signature is in the envelope, so without that nothing is known of it.
+#[test]
+fn signed_is_what_the_envelope_holds() {
+    let checked = CheckedEvent::check(&json::encode(&an_event())).unwrap();
+    let signed = v1::Envelope {
+        actor_signature: Some(v1::ActorSignature::default()),
+        ..envelope()
+    };
+    let sealed = |envelope: &v1::Envelope| {
+        let (header, body) = seal_parts(envelope, checked.parts.clone());
+        let withheld = Facts::new(&header, &body.clone().withhold(&[Tag::Envelope]));
+        (Facts::new(&header, &body).unwrap(), withheld.unwrap())
+    };
+    for (envelope, truth, opposite) in [
+        (signed, Truth::True, Truth::False),
+        (envelope(), Truth::False, Truth::True),
+    ] {
+        let (facts, withheld) = sealed(&envelope);
+        let signed = "signed = true AND actor = oidc:corp/mallory";
+        assert_eq!(evaluate(signed, &facts), truth);
+        assert_eq!(evaluate("signed:*", &facts), truth);
+        assert_eq!(evaluate("signed = false", &facts), opposite);
+        assert_eq!(evaluate(signed, &withheld), Truth::Unknown);
+    }
+}
+
 #[test]
 fn the_documentation_lists_every_field() {
     let document = include_str!("../../docs/filter.md");
@@ -286,6 +312,9 @@ fn a_wrong_filter_is_refused_at_the_place_that_is_wrong() {
         ("actor < a*", 8, "without *"),
         ("labels = x", 9, "labels cannot be compared with ="),
         ("é acter = x", 2, "did you mean actor?"),
+        ("sigend = true", 0, "did you mean signed?"),
+        ("attested = true", 0, "did you mean signed?"),
+        ("signed = yes", 9, "signed is compared with true or false"),
         ("()", 1, "found a closing parenthesis"),
         ("!", 0, ""),
     ];

@@ -4,9 +4,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ed25519_dalek::SigningKey;
 use graven::entry::body::Body;
 use graven::entry::wire::read_entry;
-use graven::entry::{CheckedEvent, Header, Tag, v1};
+use graven::entry::{CheckedEvent, Header, Seed, Tag, signature, v1};
 use graven::index::filter::{Filter, Truth};
 use graven::index::{FIELDS, Facts, Field, FieldKind, Value};
 use graven::ledger::{Ledger, Search};
@@ -156,6 +157,18 @@ impl Vocabulary {
     }
 }
 
+/// An event with a signature by an actor.
+fn signed(mut event: CheckedEvent, origin: &str) -> CheckedEvent {
+    let parts: Vec<_> = event
+        .parts
+        .iter()
+        .map(|(tag, bytes)| (*tag, bytes.as_ref()))
+        .collect();
+    let key = SigningKey::from_bytes(&[7; 32]);
+    event.actor_signature = Some(signature::sign(&key, &Seed([5; 32]), origin, &parts));
+    event
+}
+
 /// A ledger with a sealed index, and what every entry of it says.
 pub(super) struct Asked {
     pub(super) operator: Operator,
@@ -185,7 +198,14 @@ impl Asked {
         while number < events {
             let batch = 1 + random.below(400).min(events - number - 1);
             let events: Vec<_> = (number..number + batch)
-                .map(|number| vocabulary.event(random, number))
+                .map(|number| {
+                    let event = vocabulary.event(random, number);
+                    if random.one_in(16) {
+                        signed(event, ledger.genesis().origin())
+                    } else {
+                        event
+                    }
+                })
                 .collect();
             append(&ledger, &events).unwrap();
             operator

@@ -262,10 +262,16 @@ fn one_or(mut many: Vec<Expression>, join: fn(Vec<Expression>) -> Expression) ->
     }
 }
 
+/// Names that are tried for a field whose own name has other letters.
+const SAID_OTHERWISE: [(&str, &str); 2] = [("attested", "signed"), ("signature", "signed")];
+
 /// The field whose name is nearest, if one is near.
 pub(in crate::index) fn nearest(name: &str) -> Option<&'static str> {
     if name.len() > 64 {
         return None;
+    }
+    if let Some((_, field)) = SAID_OTHERWISE.iter().find(|(said, _)| *said == name) {
+        return Some(field);
     }
     let names = FIELDS.iter().map(|field| field.name).chain(["digest"]);
     let (distance, near) = names.map(|known| (distance(name, known), known)).min()?;
