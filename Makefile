@@ -11,7 +11,7 @@ help:
 	@echo 'make bench   appends end to end, beside fdatasync of the same volume (DIR=path SECONDS=n)'
 	@echo 'make bench-core   single operations of the core, and a ledger in one process (DIR=path)'
 	@echo 'make bench-ladder   appends beside what the disk, RocksDB and gRPC allow (DIR=path SECONDS=n)'
-	@echo 'make bench-peers   appends beside PostgreSQL, SQLite, and immudb and Tessera if installed (DIR= SECONDS= ENTRIES=)'
+	@echo 'make bench-peers   the same events in PostgreSQL, SQLite, immudb, Tessera (DIR= SECONDS= ENTRIES=n)'
 	@echo 'make bench-query   questions to a long ledger, and to PostgreSQL if it is installed (DIR=path ENTRIES=n)'
 	@echo 'make python-client   a client in Python against a server with mutual TLS and signed tokens'
 	@echo 'make lint    format, clippy, licences and advisories'

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::support::events::{Row, row};
 use super::support::load::{Load, Shape};
 
-/// The clients of a shape, of what they send at most so much of the events, and how they are called.
+/// A part of a run: who sends, and until when.
 pub(crate) struct Phase {
     pub(crate) shape: Shape,
     /// Of ten parts of the events, those that are there once it has ended.
