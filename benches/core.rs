@@ -147,6 +147,7 @@ fn sealed(ledger: &Ledger, first: u64, count: u64) -> (Vec<CheckedEvent>, v1::Re
         seeds: appended.seeds.concat(),
         proof: proof.concat(),
         checkpoint: appended.published.note.clone(),
+        ..Default::default()
     };
     (events, receipt)
 }

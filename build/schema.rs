@@ -14,7 +14,7 @@ use prost_types::{
 };
 
 /// Fields whose text has a grammar of its own (docs/naming.md), or whose number is a time.
-const SYNTAX: [(&str, &str); 25] = [
+const SYNTAX: [(&str, &str); 26] = [
     ("Code.repository", "TargetName"),
     ("Context.observed_at", "Time"),
     ("Context.occurred_at", "Time"),
@@ -38,6 +38,7 @@ const SYNTAX: [(&str, &str); 25] = [
     ("Adoption.root", "Exactly(32)"),
     ("Configuration.digest", "Exactly(32)"),
     ("PolicyChange.digest", "Exactly(32)"),
+    ("RedactionChange.digest", "Exactly(32)"),
     ("SealLevel.root", "Exactly(32)"),
     ("Setting.digest", "Exactly(32)"),
 ];

@@ -114,5 +114,6 @@ fn receipt(events: usize) -> v1::Receipt {
         seeds: vec![3; 32 * events],
         proof: vec![4; 32 * 20],
         checkpoint: "5".repeat(200),
+        ..Default::default()
     }
 }

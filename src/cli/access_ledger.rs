@@ -76,7 +76,7 @@ impl AccessLedger {
                 // Dropped without a word, it ends as well.
                 let _ = ended.await;
             };
-            service::serve_recording(served, listener, auditors, tls, Some(reads), ended).await
+            service::serve_with(served, listener, auditors, tls, Some(reads), ended).await
         });
         Ok(Self {
             ledger,

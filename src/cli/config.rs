@@ -36,6 +36,8 @@ pub(super) struct Config {
     pub(super) known_checkpoints: Vec<PathBuf>,
     /// Who may do what.
     pub(super) policy: Option<PathBuf>,
+    /// Rules that keep secrets out of what is sealed, beside those that come with the program.
+    pub(super) redaction: Option<PathBuf>,
     /// Whether every act of reading is recorded, in a ledger of its own.
     #[serde(default)]
     pub(super) access_ledger: bool,

@@ -39,6 +39,7 @@ mod policy;
 mod prove;
 mod queries;
 mod question;
+mod redact;
 mod rederive;
 mod render;
 mod restore;
@@ -91,6 +92,8 @@ enum Command {
     Token(token::Arguments),
     /// Check a policy, and show who may do what
     Policy(policy::Arguments),
+    /// Show what rules for secrets would put out of events
+    Redact(redact::Arguments),
     /// Make an empty ledger
     Init(init::Arguments),
     /// Run a ledger
@@ -164,6 +167,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Keygen(arguments) => keygen::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments, &global),
+        Command::Redact(arguments) => redact::run(&arguments, &global),
         Command::Init(arguments) => init::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),

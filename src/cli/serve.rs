@@ -26,8 +26,8 @@ use crate::ledger::{
 };
 use crate::service::jwt::KeySet;
 use crate::service::{
-    self, Admission, Authentication, Limits, Listeners, Monitor, PolicyFile, ServeError, TlsFiles,
-    Watched,
+    self, Admission, Authentication, Extras, Limits, Listeners, Monitor, PolicyFile, RedactionFile,
+    ServeError, TlsFiles, Watched,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
@@ -99,6 +99,8 @@ struct Resolved {
     limits: Limits,
     /// Who may do what; none where nobody is authenticated.
     policy: Option<PolicyFile>,
+    /// What keeps secrets out of events; none where nobody is authenticated.
+    redaction: Option<RedactionFile>,
     /// Files of keys that sign tokens.
     keys: Vec<Watched<KeySet>>,
     tls: Option<TlsFiles>,
@@ -206,6 +208,7 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         authentication: Authentication::None,
         limits: Limits::default(),
         policy: None,
+        redaction: None,
         keys: Vec::new(),
         tls: None,
         adopt: arguments.adopt,
@@ -275,6 +278,7 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         authentication,
         limits: config.limits.clone(),
         policy: Some(policy),
+        redaction: Some(RedactionFile::open(config.redaction.as_deref())?),
         keys,
         tls,
         adopt: arguments.adopt,
@@ -433,8 +437,10 @@ async fn serve(
     if let Some(settings) = resolved.settings.take() {
         self_audit::start(&ledger, Some(settings)).await?;
     }
+    let redaction = resolved.redaction.take();
+    let rules = redaction.as_ref().map(RedactionFile::subscribe);
     let mut following = match resolved.policy.take() {
-        Some(policy) => follow(policy, &ledger).await?,
+        Some(policy) => follow(policy, redaction, &ledger).await?,
         None => Following {
             tasks: JoinSet::new(),
             told: watch::channel(()).1,
@@ -475,15 +481,17 @@ async fn serve(
         monitor,
         backup_dir,
     };
-    let reads = access.as_ref().map(AccessLedger::log);
+    let extras = Extras {
+        reads: access.as_ref().map(AccessLedger::log),
+        redaction: rules,
+    };
     let serving = Arc::clone(&ledger);
     let admission = Admission {
         authentication,
         limits,
         clock: Arc::new(SystemClock::default()),
     };
-    let served =
-        service::serve_recording(serving, listeners, admission, tls, reads, shutdown).await;
+    let served = service::serve_with(serving, listeners, admission, tls, extras, shutdown).await;
     tracing::info!(size = ledger.published().size(), "stopping");
     drop(following);
     let signal = ended_by.await.ok().filter(|_| served.is_ok());
@@ -518,14 +526,25 @@ struct Following {
     told: watch::Receiver<()>,
 }
 
-/// Seals the policy if it is another one than at the last start, and looks after its file from then on.
-async fn follow(policy: PolicyFile, ledger: &Arc<Ledger>) -> Result<Following, Failure> {
+/// Seals the policy and the rules for secrets if they are others than at the last start, and looks after their files from
+/// then on.
+async fn follow(
+    policy: PolicyFile,
+    redaction: Option<RedactionFile>,
+    ledger: &Arc<Ledger>,
+) -> Result<Following, Failure> {
     policy.seal_at_start(ledger).await?;
+    if let Some(redaction) = &redaction {
+        redaction.seal_at_start(ledger).await?;
+    }
     let mut hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::other(format!("waiting for signals: {error}")))?;
     let (tell, told) = watch::channel(());
     let mut tasks = JoinSet::new();
     tasks.spawn(policy.follow(Arc::clone(ledger), told.clone()));
+    if let Some(redaction) = redaction {
+        tasks.spawn(redaction.follow(Arc::clone(ledger), told.clone()));
+    }
     tasks.spawn(async move {
         while hangup.recv().await.is_some() {
             tell.send_replace(());

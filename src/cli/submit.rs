@@ -12,6 +12,7 @@ use super::connect::Client;
 use super::failure::Failure;
 use super::prove::gather;
 use crate::entry::body::Content;
+use crate::entry::redaction::is_rest_of;
 use crate::entry::{CheckedEvent, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, Tag, json, v1};
 use crate::note::VerifierKey;
 use crate::verify::{Expected, Verdict, verify_receipt};
@@ -150,8 +151,13 @@ impl Batch {
             }
             let checked = CheckedEvent::check(&json::encode(event))
                 .map_err(|invalid| malformed(&format!("it accepted an event: {invalid}")))?;
+            let envelope = evidence.body.disclosed(Tag::Envelope).cloned();
+            let envelope = v1::Envelope::decode(envelope.unwrap_or_default());
+            let notes = envelope.unwrap_or_default().redactions;
             let is_left = |(tag, bytes): &(Tag, Bytes)| match evidence.body.content(*tag) {
-                Some(Content::Disclosed { bytes: sealed, .. }) => sealed == bytes,
+                Some(Content::Disclosed { bytes: sealed, .. }) => {
+                    is_rest_of(&notes, *tag, sealed, bytes)
+                }
                 Some(_) => report
                     .erased
                     .iter()

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use super::Digest;
 use super::canonical::check;
 use super::invalid::{Invalid, Problem};
 use super::parts::{Salts, Seed, Tag, body_hash, commitment};
-use super::{Digest, schema};
+use super::schema::schema_of;
 
 /// One part of a body, as far as it is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,13 +125,5 @@ impl Content {
 
 /// Checks that `bytes` are the canonical encoding of the part `tag`.
 pub fn check_part(tag: Tag, bytes: &[u8]) -> Result<(), Invalid> {
-    let message = match tag {
-        Tag::Envelope => &schema::ENVELOPE,
-        Tag::Who => &schema::WHO,
-        Tag::What => &schema::WHAT,
-        Tag::Context => &schema::CONTEXT,
-        Tag::Why => &schema::WHY,
-        Tag::Detail => &schema::DETAIL,
-    };
-    check(bytes, message).map_err(|invalid| invalid.inside(tag.name()))
+    check(bytes, schema_of(tag)).map_err(|invalid| invalid.inside(tag.name()))
 }

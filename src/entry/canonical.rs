@@ -6,7 +6,8 @@
 
 use super::invalid::{Invalid, Problem};
 use super::names;
-use super::schema::{Field, Kind, Message, Syntax};
+use super::parts::Tag;
+use super::schema::{Field, Kind, Message, Syntax, schema_of};
 
 const VARINT: u64 = 0;
 const LENGTH_DELIMITED: u64 = 2;
@@ -240,6 +241,51 @@ fn check_text(value: &[u8], max_bytes: u32, syntax: Syntax) -> Result<(), Proble
         Syntax::Any | Syntax::Time | Syntax::Exactly(_) => Ok(()),
     }
     .map_err(Problem::BadName)
+}
+
+/// Calls `take` with the path and the bytes of every text and every bytes field in a part that has been checked. Ends at
+/// the first error.
+pub fn for_each_text(
+    tag: Tag,
+    part: &[u8],
+    take: &mut impl FnMut(&str, &[u8]) -> Result<(), Invalid>,
+) -> Result<(), Invalid> {
+    texts_in(part, schema_of(tag), tag.name(), take)
+}
+
+fn texts_in(
+    bytes: &[u8],
+    message: &Message,
+    path: &str,
+    take: &mut impl FnMut(&str, &[u8]) -> Result<(), Invalid>,
+) -> Result<(), Invalid> {
+    let mut reader = Reader::new(bytes);
+    let (mut last, mut index) = (0, 0u32);
+    while !reader.is_empty() {
+        let cut = |problem| Invalid::new(path, problem);
+        let (number, wire_type) = reader.key().map_err(cut)?;
+        if wire_type == VARINT {
+            reader.varint().map_err(cut)?;
+            continue;
+        }
+        let value = reader.length_delimited().map_err(cut)?;
+        index = if last == number { index + 1 } else { 0 };
+        last = number;
+        let Some(field) = message.fields.iter().find(|field| field.number == number) else {
+            continue;
+        };
+        let inner = if field.has_items() {
+            format!("{path}.{}[{index}]", field.name)
+        } else {
+            format!("{path}.{}", field.name)
+        };
+        match field.kind {
+            Kind::Message(message) => texts_in(value, message, &inner, take)?,
+            Kind::Text { .. } | Kind::Bytes { .. } => take(&inner, value)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The bytes of the first length-delimited field `number` of a message that [`check`] has passed.

@@ -6,6 +6,7 @@ use prost::Message;
 use super::canonical::{Reader, check, find_bytes};
 use super::invalid::{Invalid, Problem};
 use super::parts::Tag;
+use super::redaction::Redacted;
 use super::{MAX_EVENT_BYTES, names, schema, v1};
 
 const ACTOR_SIGNATURE: u32 = 7;
@@ -30,6 +31,8 @@ pub struct CheckedEvent {
     pub actor_signature: Option<v1::ActorSignature>,
     /// The idempotency id; empty when the client gave none.
     pub idempotency_id: Bytes,
+    /// What was put out of the parts, if anything.
+    pub redacted: Option<Box<Redacted>>,
 }
 
 impl CheckedEvent {
@@ -65,6 +68,7 @@ impl CheckedEvent {
             parts,
             actor_signature,
             idempotency_id: Bytes::new(),
+            redacted: None,
         };
         checked.check_requirements()?;
         Ok(checked)

@@ -59,6 +59,16 @@ pub enum Problem {
     /// The text does not have the form that `docs/naming.md` gives for it.
     #[error("{0}")]
     BadName(String),
+    /// A rule for secrets matches where nothing is put out of an event: the sender has to do it.
+    #[error(
+        "holds what the rule {rule:?} keeps out of the ledger, and {why}: take it out before sending"
+    )]
+    Secret {
+        /// The rule.
+        rule: String,
+        /// Why the ledger does not.
+        why: &'static str,
+    },
     /// The signature does not verify.
     #[error("is not a valid signature of these parts")]
     BadSignature,
@@ -70,6 +80,14 @@ impl Invalid {
         Self {
             field: field.into(),
             problem,
+        }
+    }
+
+    /// The rule for secrets that matched, if that is what is wrong.
+    pub fn rule(&self) -> Option<&str> {
+        match &self.problem {
+            Problem::Secret { rule, .. } => Some(rule),
+            _ => None,
         }
     }
 

@@ -14,6 +14,7 @@ mod invalid;
 pub mod json;
 pub mod names;
 pub mod parts;
+pub mod redaction;
 mod schema;
 pub mod signature;
 pub mod wire;

@@ -1,5 +1,7 @@
 //! The shape of every sealed message, as tables generated from `proto/` by `build/schema.rs`.
 
+use super::parts::Tag;
+
 /// A message type.
 #[derive(Debug)]
 pub(crate) struct Message {
@@ -54,6 +56,18 @@ pub(crate) enum Syntax {
     Time,
     /// This many bytes.
     Exactly(usize),
+}
+
+/// The message of a part.
+pub(crate) fn schema_of(tag: Tag) -> &'static Message {
+    match tag {
+        Tag::Envelope => &ENVELOPE,
+        Tag::Who => &WHO,
+        Tag::What => &WHAT,
+        Tag::Context => &CONTEXT,
+        Tag::Why => &WHY,
+        Tag::Detail => &DETAIL,
+    }
 }
 
 mod tables {

@@ -4,11 +4,13 @@
 
 use bytes::Bytes;
 use hashbrown::HashMap;
+use prost::Message;
 
 use super::error::{Damage, Existing, LedgerError};
 use super::keys::{SUBMITTER_PREFIX, after, put_id_key, submitter_key};
 use super::reader::Reader;
-use super::submission::{Prepared, Submission, actor_signature};
+use super::submission::{Prepared, Submission};
+use crate::entry::redaction::are_rest_of;
 use crate::entry::v1;
 use crate::store::{Batch, Direction, KeyRange, Read, Space};
 
@@ -90,8 +92,7 @@ impl Ids {
                         } else {
                             Existing::Entry(other.seq)
                         };
-                        let same = other.prepared.parts == prepared.parts
-                            && other.prepared.actor_signature() == prepared.actor_signature();
+                        let same = same_as_in_group(other.prepared, prepared);
                         Some((other.seq, existing, same))
                     }
                     (None, None) => None,
@@ -191,22 +192,32 @@ fn look_up(store: &dyn Read, keys: &[Bytes]) -> Result<Vec<Option<u64>>, LedgerE
 }
 
 /// Whether the entry `seq` has the content of `prepared`, as far as it is still there: of a part that was erased only that
-/// there was one. Whoever repeats an event learns nothing from that of what was erased.
+/// there was one, and what was put out of one is not compared: rules may have changed since. Whoever repeats an event learns nothing from that of what is not there.
 fn same_as_stored(reader: &Reader, seq: u64, prepared: &Prepared) -> Result<bool, LedgerError> {
     if seq >= reader.tree().size() {
         let what = "an idempotency id stands for an entry that does not exist";
         return Err(LedgerError::Damaged(Damage::at(seq, what)));
     }
-    let (parts, signed) = reader.sent(seq)?;
-    let signature = signed.and_then(|envelope| actor_signature(&envelope));
-    let same_parts = parts.len() == prepared.parts.len()
-        && parts
-            .iter()
-            .zip(&prepared.parts)
-            .all(|((tag, stored), (sent_tag, sent))| {
-                tag == sent_tag && stored.as_ref().is_none_or(|stored| stored == sent)
-            });
-    Ok(same_parts && signature == prepared.actor_signature())
+    let (parts, envelope) = reader.sent(seq)?;
+    let envelope = envelope.and_then(|envelope| v1::Envelope::decode(envelope).ok());
+    let envelope = envelope.unwrap_or_default();
+    let same_parts = are_rest_of(&envelope.redactions, &parts, prepared.received());
+    Ok(same_parts && envelope.actor_signature == prepared.actor_signature())
+}
+
+/// The same of an event before it in the group, whose parts are all there.
+fn same_as_in_group(other: &Prepared, prepared: &Prepared) -> bool {
+    let whole = other.redacted.is_none() && prepared.redacted.is_none();
+    let same_parts = if whole {
+        other.parts == prepared.parts
+    } else {
+        let sealed = other.parts.iter();
+        let sealed: Vec<_> = sealed
+            .map(|(tag, bytes)| (*tag, Some(bytes.clone())))
+            .collect();
+        are_rest_of(other.notes(), &sealed, prepared.received())
+    };
+    same_parts && other.actor_signature() == prepared.actor_signature()
 }
 
 fn read_seq(value: &[u8]) -> Result<u64, LedgerError> {

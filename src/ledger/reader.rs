@@ -26,7 +26,7 @@ pub struct SealedEntry {
     pub erased_by: Vec<(Tag, u64)>,
 }
 
-/// Parts, of those that were erased none, and the envelope if it holds an actor's signature.
+/// Parts, of those that were erased none, and the envelope.
 pub(crate) type Sent = (Vec<(Tag, Option<Bytes>)>, Option<Bytes>);
 
 /// Reads the entries of a store.
@@ -53,18 +53,17 @@ impl Reader {
             .ok_or_else(|| LedgerError::Damaged(Damage::at(seq, "its pack does not hold it")))
     }
 
-    /// What the client sent as the entry `seq`: the parts 2 to 6, and the envelope if it holds an actor's signature.
+    /// What the client sent as the entry `seq`, as far as it was sealed: the parts 2 to 6; and the envelope.
     pub(crate) fn sent(&self, seq: u64) -> Result<Sent, LedgerError> {
         let entry = self.entry(seq)?;
-        let signed = entry.body.disclosed(Tag::Envelope);
-        let signed = signed.filter(|_| entry.header.actor_signature).cloned();
+        let envelope = entry.body.disclosed(Tag::Envelope).cloned();
         let parts = entry
             .body
             .parts()
             .iter()
             .filter(|(tag, _)| *tag != Tag::Envelope);
         let parts = parts.map(|(tag, _)| (*tag, entry.body.disclosed(*tag).cloned()));
-        Ok((parts.collect(), signed))
+        Ok((parts.collect(), envelope))
     }
 
     /// The header, the envelope and the seed of the entry `seq`, of which nothing may have been erased.

@@ -13,6 +13,7 @@ const START: &str = "ledger.start";
 const STOP: &str = "ledger.stop";
 const CONFIGURE: &str = "ledger.configure";
 const POLICY: &str = "ledger.policy";
+const REDACT: &str = "ledger.redaction";
 const REFUSE: &str = "ledger.refuse";
 
 /// Acts that are read together.
@@ -87,6 +88,20 @@ impl Ledger {
     /// Seals that another policy says who may do what.
     pub async fn record_policy(&self, change: v1::PolicyChange) -> Result<(), LedgerError> {
         self.record(POLICY, Act::PolicyChange(change)).await
+    }
+
+    /// The last change of the rules for secrets that was sealed. Blocks while it reads.
+    pub fn last_redaction(&self) -> Result<Option<v1::RedactionChange>, LedgerError> {
+        let last = self.last_act(&[REDACT])?;
+        Ok(last.and_then(|(_, act)| match act {
+            Act::RedactionChange(change) => Some(change),
+            _ => None,
+        }))
+    }
+
+    /// Seals that other rules keep secrets out of events.
+    pub async fn record_redaction(&self, change: v1::RedactionChange) -> Result<(), LedgerError> {
+        self.record(REDACT, Act::RedactionChange(change)).await
     }
 
     /// Seals that requests were refused.

@@ -187,6 +187,12 @@ impl Outcome {
         {
             envelopes.truncate(1);
         }
+        let numbered = (0..).zip(self.entries.iter());
+        let redacted = numbered.flat_map(|(index, entry)| {
+            let changed = entry.changed_parts();
+            changed.map(move |(tag, bytes)| (index, tag, bytes))
+        });
+        let redacted = redacted.collect();
         let appended = Appended {
             first_seq: self.first_seq,
             recorded_at: self.recorded_at,
@@ -197,6 +203,7 @@ impl Outcome {
                 .iter()
                 .map(|entry| entry.record.seed.0)
                 .collect(),
+            redacted,
             duplicates: self.duplicates,
             published: Arc::clone(published),
         };

@@ -9,6 +9,7 @@ use super::pack::{EncodedParts, Parts, Record};
 use super::ports::{Entropy, fill};
 use super::published::Published;
 use crate::entry::parts::{body_hash, commitment};
+use crate::entry::redaction::Redacted;
 use crate::entry::{CheckedEvent, Digest, Invalid, Kind, Salts, Seed, Tag, signature, v1};
 use crate::store::Space;
 use std::sync::Arc;
@@ -47,8 +48,10 @@ pub(crate) struct Prepared {
     pub(crate) record: Record,
     pub(crate) idempotency_id: Bytes,
     pub(crate) envelope: Bytes,
-    /// The parts 2 to 6, as the client sent them.
+    /// The parts 2 to 6, as they are sealed.
     pub(crate) parts: Vec<(Tag, Bytes)>,
+    /// What was put out of them, if anything.
+    pub(crate) redacted: Option<Box<Redacted>>,
 }
 
 impl Prepared {
@@ -64,6 +67,29 @@ impl Prepared {
     pub(crate) fn actor_signature(&self) -> Option<v1::ActorSignature> {
         let signed = self.record.actor_signature.then_some(&self.envelope);
         signed.and_then(|envelope| actor_signature(envelope))
+    }
+}
+
+impl Prepared {
+    /// What the envelope says was put out of the event.
+    pub(crate) fn notes(&self) -> &[v1::Redaction] {
+        self.redacted
+            .as_ref()
+            .map_or(&[], |redacted| &redacted.notes)
+    }
+
+    /// The parts 2 to 6 as the client sent them.
+    pub(crate) fn received(&self) -> &[(Tag, Bytes)] {
+        self.redacted
+            .as_ref()
+            .map_or(&self.parts, |redacted| &redacted.received)
+    }
+
+    /// The parts that are not sealed as they were sent.
+    pub(crate) fn changed_parts(&self) -> impl Iterator<Item = (Tag, Bytes)> {
+        let both = self.parts.iter().zip(self.received());
+        both.filter(|(sealed, sent)| sealed != sent)
+            .map(|(sealed, _)| sealed.clone())
     }
 }
 
@@ -87,6 +113,8 @@ pub struct Appended {
     pub seeds: Vec<[u8; 32]>,
     /// Events that were there already: index in the submission, and seq.
     pub duplicates: Vec<(u32, u64)>,
+    /// The parts of the new entries that are not sealed as they were sent: index among the new entries, and part.
+    pub redacted: Vec<(u32, Tag, Bytes)>,
     /// The checkpoint that covers the new entries and the duplicates.
     pub published: Arc<Published>,
 }
@@ -143,8 +171,14 @@ impl Submission {
             .flat_map(Prepared::all_parts)
             .map(|(_, b)| b.len())
             .sum();
-        // The parts lie in memory twice: as received and as packed.
-        let bytes = 2 * sealed + entries.len() * 256;
+        let received: usize = entries
+            .iter()
+            .filter_map(|entry| entry.redacted.as_ref())
+            .flat_map(|redacted| &redacted.received)
+            .map(|(_, b)| b.len())
+            .sum();
+        // The parts lie in memory twice: as received and as packed; of a redacted event once more, as they were sent.
+        let bytes = 2 * sealed + received + entries.len() * 256;
         Self {
             submitter,
             entries,
@@ -192,17 +226,21 @@ impl Prepared {
             parts,
             actor_signature,
             idempotency_id,
+            redacted,
         } = event;
         let Some(actor_signature) = actor_signature else {
-            let envelope = shared.clone();
-            return Ok(Self::seal(
-                Kind::Event,
-                false,
-                seed,
-                envelope,
-                parts,
-                idempotency_id,
-            ));
+            let envelope = match &redacted {
+                None => shared.clone(),
+                Some(redacted) => {
+                    let envelope = v1::Envelope {
+                        redactions: redacted.notes.clone(),
+                        ..envelope.clone()
+                    };
+                    Bytes::from(envelope.encode_to_vec())
+                }
+            };
+            let sealed = Self::seal(Kind::Event, false, seed, envelope, parts, idempotency_id);
+            return Ok(Self { redacted, ..sealed });
         };
         let signed: Vec<(Tag, &[u8])> = parts.iter().map(|(tag, b)| (*tag, b.as_ref())).collect();
         let seed = signature::verify(&actor_signature, origin, &signed)
@@ -248,6 +286,7 @@ impl Prepared {
             idempotency_id,
             envelope,
             parts,
+            redacted: None,
         }
     }
 }

@@ -12,6 +12,7 @@ use super::access::check_event;
 use super::closing::Closing;
 use super::door::Caller;
 use super::limits::{STREAM_BUFFER, STREAM_CHUNK_BYTES};
+use super::redaction::Redacting;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
 use super::{receipt, status};
 use crate::entry::{CheckedEvent, MAX_BATCH_EVENTS, v1};
@@ -21,10 +22,11 @@ use crate::ledger::{Appended, Ledger, LedgerError};
 pub(super) async fn one(
     ledger: &Ledger,
     caller: &Caller,
+    rules: &Redacting,
     request: AppendRequest,
 ) -> Result<v1::AppendResponse, Status> {
     check_level(request.ack_level)?;
-    let events = check(caller, std::slice::from_ref(&request.event))?;
+    let events = check(caller, rules, std::slice::from_ref(&request.event))?;
     let appended = submit(ledger, caller, events).await?;
     let receipts = receipt::of(ledger, appended).map_err(status::of)?;
     let duplicate = receipts.new.is_none();
@@ -40,6 +42,7 @@ pub(super) async fn one(
 pub(super) async fn batch(
     ledger: &Ledger,
     caller: &Caller,
+    rules: &Redacting,
     request: AppendBatchRequest,
 ) -> Result<v1::AppendBatchResponse, Status> {
     check_level(request.ack_level)?;
@@ -48,7 +51,7 @@ pub(super) async fn batch(
         let rule = format!("has {count} items, from 1 to {MAX_BATCH_EVENTS} are allowed");
         return Err(status::bad_request("events", &rule));
     }
-    let events = check(caller, &request.events)?;
+    let events = check(caller, rules, &request.events)?;
     drop(request);
     let appended = submit(ledger, caller, events).await?;
     let receipts = receipt::of(ledger, appended).map_err(status::of)?;
@@ -62,6 +65,7 @@ pub(super) async fn batch(
 pub(super) fn stream(
     ledger: Arc<Ledger>,
     caller: Caller,
+    rules: Redacting,
     requests: Streaming<AppendStreamRequest>,
     closing: Closing,
 ) -> ReceiverStream<Result<v1::AppendStreamResponse, Status>> {
@@ -69,8 +73,8 @@ pub(super) fn stream(
     let (answer, answers) = mpsc::channel(STREAM_BUFFER);
     tokio::spawn(receive(requests, arrived));
     tokio::spawn(async move {
-        if let Err(refusal) = seal_as_they_come(&ledger, &caller, arriving, &answer, closing).await
-        {
+        let sealed = seal_as_they_come(&ledger, (&caller, &rules), arriving, &answer, closing);
+        if let Err(refusal) = sealed.await {
             caller.note(&refusal);
             // A client that has gone needs no answer.
             let _ = answer.send(Err(refusal)).await;
@@ -107,7 +111,7 @@ type Answers = mpsc::Sender<Result<v1::AppendStreamResponse, Status>>;
 
 async fn seal_as_they_come(
     ledger: &Ledger,
-    caller: &Caller,
+    (caller, rules): (&Caller, &Redacting),
     mut arriving: mpsc::Receiver<Arrival>,
     answer: &Answers,
     mut closing: Closing,
@@ -119,7 +123,7 @@ async fn seal_as_they_come(
             refusal = closing.wait() => return Err(refusal),
         };
         let Some(first) = first else { return Ok(()) };
-        let (events, refusal) = take_chunk(caller, first, &mut arriving, position);
+        let (events, refusal) = take_chunk((caller, rules), first, &mut arriving, position);
         if !events.is_empty() {
             let bytes = events.iter().map(CheckedEvent::len).sum();
             // The client waits as it does when the ledger is busy: what it sends is not read.
@@ -135,7 +139,7 @@ async fn seal_as_they_come(
 
 /// The events that have arrived, up to a limit, and why the stream ends after them, if it does.
 fn take_chunk(
-    caller: &Caller,
+    (caller, rules): (&Caller, &Redacting),
     first: Arrival,
     arriving: &mut mpsc::Receiver<Arrival>,
     position: usize,
@@ -149,7 +153,7 @@ fn take_chunk(
             Err(broken) => return (events, Some(broken)),
         };
         let index = position.saturating_add(events.len());
-        match check_one(caller, &event, index) {
+        match check_one(caller, rules, &event, index) {
             Ok(checked) => events.push(checked),
             Err(refusal) => return (events, Some(refusal)),
         }
@@ -248,19 +252,30 @@ fn check_level(level: i32) -> Result<(), Status> {
     }
 }
 
-fn check(caller: &Caller, events: &[Bytes]) -> Result<Vec<CheckedEvent>, Status> {
+fn check(
+    caller: &Caller,
+    rules: &Redacting,
+    events: &[Bytes],
+) -> Result<Vec<CheckedEvent>, Status> {
     let checked = events.iter().enumerate();
     checked
-        .map(|(index, event)| check_one(caller, event, index))
+        .map(|(index, event)| check_one(caller, rules, event, index))
         .collect()
 }
 
-/// Checks the event at `index`: that it keeps the rules, and that the caller may send it.
-fn check_one(caller: &Caller, event: &Bytes, index: usize) -> Result<CheckedEvent, Status> {
+/// Checks the event at `index`: that it keeps the rules, and that the caller may send it. Gives it without secrets.
+fn check_one(
+    caller: &Caller,
+    rules: &Redacting,
+    event: &Bytes,
+    index: usize,
+) -> Result<CheckedEvent, Status> {
     let checked =
         CheckedEvent::check(event).map_err(|invalid| status::invalid_event(index, &invalid))?;
     check_event(&caller.access, &checked, index)?;
-    Ok(checked)
+    rules
+        .apply(checked)
+        .map_err(|invalid| status::invalid_event(index, &invalid))
 }
 
 async fn submit(

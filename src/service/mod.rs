@@ -32,6 +32,7 @@ mod read;
 mod read_facts;
 mod reads;
 mod receipt;
+pub mod redaction;
 mod refusals;
 mod requests;
 mod rpc;
@@ -50,6 +51,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tonic::transport::Server;
 
@@ -62,6 +64,7 @@ pub use policy_file::PolicyFile;
 pub use query::response as search_response;
 pub use quota::{Bucket, Limits};
 pub use reads::ReadLog;
+pub use redaction::RedactionFile;
 pub use tls::{Tls, TlsFiles};
 pub use watched::{FileError, Watched};
 pub use wire::DESCRIPTORS;
@@ -73,6 +76,7 @@ use closing::{Close, Closing};
 use door::{Door, Guarded};
 use listen::Incoming;
 use monitor::Monitored;
+use redaction::{Redacting, Rules};
 use refusals::Refusals;
 use requests::Requests;
 use rpc::{Query, Rpc};
@@ -99,6 +103,24 @@ impl From<TcpListener> for Listeners {
             admin: None,
             monitor: None,
             backup_dir: None,
+        }
+    }
+}
+
+/// What a server can do besides.
+#[derive(Default)]
+pub struct Extras {
+    /// Where every act of reading goes before it is answered.
+    pub reads: Option<ReadLog>,
+    /// The rules that keep secrets out of what is sealed.
+    pub redaction: Option<Receiver<Arc<Rules>>>,
+}
+
+impl From<Option<ReadLog>> for Extras {
+    fn from(reads: Option<ReadLog>) -> Self {
+        Self {
+            reads,
+            redaction: None,
         }
     }
 }
@@ -132,16 +154,24 @@ pub async fn serve(
     tls: Option<Tls>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    serve_recording(ledger, listeners, admission, tls, None, shutdown).await
+    serve_with(
+        ledger,
+        listeners,
+        admission,
+        tls,
+        Extras::default(),
+        shutdown,
+    )
+    .await
 }
 
-/// The same; and every act of reading goes to `reads` before it is answered.
-pub async fn serve_recording(
+/// The same, with what else there is.
+pub async fn serve_with(
     ledger: Arc<Ledger>,
     listeners: impl Into<Listeners>,
     admission: impl Into<Admission>,
     tls: Option<Tls>,
-    reads: Option<ReadLog>,
+    extras: impl Into<Extras>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let Listeners {
@@ -150,6 +180,7 @@ pub async fn serve_recording(
         monitor,
         backup_dir,
     } = listeners.into();
+    let Extras { reads, redaction } = extras.into();
     let refusals = Arc::new(Refusals::default());
     let requests = Arc::new(Requests::default());
     let door = Door::new(admission.into(), &refusals, &requests);
@@ -188,7 +219,12 @@ pub async fn serve_recording(
         closing: closing.clone(),
     };
     let handlers = (
-        Rpc::new(Arc::clone(&ledger), closing.clone(), reads.clone()),
+        Rpc::new(
+            Arc::clone(&ledger),
+            closing.clone(),
+            reads.clone(),
+            Redacting(redaction),
+        ),
         Query::new(Arc::clone(&ledger), closing, reads.clone()),
     );
     let serving = Box::pin(serve_public(

@@ -9,6 +9,7 @@ use super::closing::Closing;
 use super::door::Caller;
 use super::read_facts::Asked;
 use super::reads::{ReadLog, Reading, Recorded};
+use super::redaction::Redacting;
 use super::wire::ledger_service_server::LedgerService;
 use super::wire::query_service_server::QueryService;
 use super::wire::{AppendBatchRequest, AppendRequest, AppendStreamRequest};
@@ -22,14 +23,21 @@ pub(super) struct Rpc {
     closing: Closing,
     /// Where acts of reading go, if anywhere.
     reads: Option<ReadLog>,
+    rules: Redacting,
 }
 
 impl Rpc {
-    pub(super) fn new(ledger: Arc<Ledger>, closing: Closing, reads: Option<ReadLog>) -> Self {
+    pub(super) fn new(
+        ledger: Arc<Ledger>,
+        closing: Closing,
+        reads: Option<ReadLog>,
+        rules: Redacting,
+    ) -> Self {
         Self {
             ledger,
             closing,
             reads,
+            rules,
         }
     }
 }
@@ -137,7 +145,7 @@ impl LedgerService for Rpc {
         request: Request<AppendRequest>,
     ) -> Result<Response<v1::AppendResponse>, Status> {
         let caller = caller(&request)?;
-        append::one(&self.ledger, &caller, request.into_inner())
+        append::one(&self.ledger, &caller, &self.rules, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -147,7 +155,7 @@ impl LedgerService for Rpc {
         request: Request<AppendBatchRequest>,
     ) -> Result<Response<v1::AppendBatchResponse>, Status> {
         let caller = caller(&request)?;
-        append::batch(&self.ledger, &caller, request.into_inner())
+        append::batch(&self.ledger, &caller, &self.rules, request.into_inner())
             .await
             .map(Response::new)
     }
@@ -160,7 +168,13 @@ impl LedgerService for Rpc {
     ) -> Result<Response<Self::AppendStreamStream>, Status> {
         let caller = caller(&request)?;
         let (ledger, closing) = (Arc::clone(&self.ledger), self.closing.of(&caller));
-        let answers = append::stream(ledger, caller, request.into_inner(), closing);
+        let answers = append::stream(
+            ledger,
+            caller,
+            self.rules.clone(),
+            request.into_inner(),
+            closing,
+        );
         Ok(Response::new(answers))
     }
 

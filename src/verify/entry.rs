@@ -6,6 +6,7 @@ use super::verdict::{Check, Finding};
 use crate::entry::body::{Body, Content};
 use crate::entry::event::{REQUIRED_PARTS, check_client_part};
 use crate::entry::parts::body_hash;
+use crate::entry::redaction::are_notes;
 use crate::entry::v1::ledger_act::Act;
 use crate::entry::{Digest, Header, Kind, Tag, names, signature, v1};
 use crate::index::Ranges;
@@ -174,6 +175,16 @@ pub(super) fn check_envelope(
     {
         return wrong("an actor's signature without its seed", "one with it");
     }
+    if !envelope.redactions.is_empty()
+        && (header.kind != Kind::Event
+            || header.actor_signature
+            || !are_notes(&envelope.redactions))
+    {
+        return wrong(
+            "redactions of an event without an actor's signature, ascending",
+            "others",
+        );
+    }
     match (header.kind, by_ledger) {
         (Kind::Event, true) => wrong("a client's event", "the envelope of an act of the ledger"),
         (Kind::Act, false) if ordered == Some(false) => {
@@ -271,6 +282,7 @@ pub(super) fn check_act(header: &Header, body: &Body) -> Result<Option<Box<Act>>
         Some(Act::Release(release)) => !release.name.is_empty() && release.hold_seq < header.seq,
         Some(Act::Adoption(adoption)) => adoption.root.len() == 32 && adoption.size <= header.seq,
         Some(Act::PolicyChange(change)) => change.digest.len() == 32,
+        Some(Act::RedactionChange(change)) => change.digest.len() == 32,
         Some(Act::Start(start)) => start.previous_seq.is_none_or(|seq| seq < header.seq),
         Some(Act::Configuration(configuration)) => {
             let settings = &configuration.settings;

@@ -24,6 +24,13 @@ pub fn expand_receipt(
     let envelope = receipt.envelopes.get(index).or(receipt.envelopes.first());
     let seed = opened.seeds.get(index).ok_or_else(missing)?;
     let proof = narrow(&opened, receipt.first_seq, header.seq).ok_or_else(missing)?;
+    let redacted = receipt.redacted.iter();
+    let redacted = redacted
+        .filter(|part| part.index as usize == index)
+        .map(|part| v1::RedactedPart {
+            index: 0,
+            ..part.clone()
+        });
     Ok(v1::Receipt {
         first_seq: header.seq,
         recorded_at: header.recorded_at,
@@ -32,6 +39,7 @@ pub fn expand_receipt(
         seeds: seed.to_vec(),
         proof: proof.concat(),
         checkpoint: receipt.checkpoint.clone(),
+        redacted: redacted.collect(),
     })
 }
 

@@ -1,11 +1,13 @@
 //! Receipts: whether what was acknowledged is what was sent.
 
 use bytes::Bytes;
+use prost::Message;
 
 use super::entry::{check_envelope, check_parts, shown_envelope};
 use super::trust::{open_checkpoint, parse_note};
 use super::verdict::{Check, Finding};
 use crate::entry::body::Body;
+use crate::entry::redaction::is_rest_of;
 use crate::entry::{CheckedEvent, Digest, Header, Kind, Seed, Tag, signature, v1};
 use crate::merkle::{Hash, verify_range};
 use crate::note::{Checkpoint, VerifierKey};
@@ -94,7 +96,8 @@ pub(super) fn open_receipt(
             body_hash: [0; 32],
             prev,
         };
-        header.body_hash = check_sealed(&header, event, &Seed(*seed), envelope, expected)?;
+        let parts = sealed_parts(receipt, index, event, &envelope).ok_or_else(|| altered(seq))?;
+        header.body_hash = check_sealed(&header, event, &Seed(*seed), envelope, parts, expected)?;
         prev = header.chain_hash();
         headers.push(header);
     }
@@ -121,18 +124,53 @@ pub(super) fn open_receipt(
     })
 }
 
+/// The parts of the event `index` as the receipt says they were sealed: those that were sent, less what the envelope says was
+/// put out of them. None if a part is otherwise another one.
+fn sealed_parts(
+    receipt: &v1::Receipt,
+    index: usize,
+    event: &CheckedEvent,
+    envelope: &Bytes,
+) -> Option<Vec<(Tag, Bytes)>> {
+    let mut parts = event.parts.clone();
+    let changed = receipt
+        .redacted
+        .iter()
+        .filter(|part| part.index as usize == index);
+    let mut notes = None;
+    for part in changed {
+        let notes: &Vec<v1::Redaction> = notes.get_or_insert_with(|| {
+            let envelope = v1::Envelope::decode(envelope.clone());
+            envelope.unwrap_or_default().redactions
+        });
+        let tag = Tag::from_number(part.tag)?;
+        let (_, sent) = parts.iter_mut().find(|(sent, _)| *sent == tag)?;
+        if !is_rest_of(notes, tag, &part.encoded, sent) {
+            return None;
+        }
+        *sent = Bytes::copy_from_slice(&part.encoded);
+    }
+    Some(parts)
+}
+
+fn altered(seq: u64) -> Finding {
+    let expected = "what was sent, but for what the envelope says was put out of it";
+    Finding::at(seq, Check::Part, expected, "something else")
+}
+
 /// Checks that `event` may be sealed under `envelope`; gives the body hash that `header` still lacks.
 fn check_sealed(
     header: &Header,
     event: &CheckedEvent,
     seed: &Seed,
     envelope: Bytes,
+    sealed: Vec<(Tag, Bytes)>,
     expected: &Expected,
 ) -> Result<Digest, Finding> {
     let seq = header.seq;
     check_signers_seed(seq, event, seed, &expected.origin)?;
     let mut parts = vec![(Tag::Envelope, envelope)];
-    parts.extend(event.parts.iter().cloned());
+    parts.extend(sealed);
     let body = Body::disclose(seed, parts)
         .map_err(|error| Finding::at(seq, Check::Part, "parts in order", error.to_string()))?;
     check_parts(header, &body)?;

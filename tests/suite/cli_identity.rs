@@ -100,8 +100,9 @@ fn the_submitter_is_who_was_authenticated() {
     let (server, token) = secured(dir);
     let appended = append(&server, dir, &["--token", &token]);
     assert!(appended.status.success(), "{}", stderr(&appended));
-    // The entries before say that the server started, how it is configured, and which policy is in force.
-    let row = show(&server, dir, &token, "3");
+    // The entries before say that the server started, how it is configured, and which policy and which rules of
+    // redaction are in force.
+    let row = show(&server, dir, &token, "4");
     assert_eq!(
         (
             &row["submitter"],
@@ -121,7 +122,7 @@ fn the_submitter_is_who_was_authenticated() {
     let with_certificate = ["--tls-cert", text(&pem), "--tls-key", text(&key)];
     let appended = append(&server, dir, &with_certificate);
     assert!(appended.status.success(), "{}", stderr(&appended));
-    let row = show(&server, dir, &token, "4");
+    let row = show(&server, dir, &token, "5");
     assert_eq!(row["submitter"], "spiffe://lab.example/ns/ml/sa/loader");
     assert_eq!(row["authentication"], "client_certificate");
     assert!(row["credential"].as_str().unwrap().starts_with("sha256:"));

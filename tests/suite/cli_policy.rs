@@ -190,16 +190,17 @@ fn a_reader_with_bounds_asks_on_the_command_line() {
     let said = stderr(&answer);
     assert!(said.contains("not proved to be all"), "{said}");
     assert!(said.contains("who was heard from is not told"), "{said}");
-    // All is there to check the tree, and of what the ledger says of itself nothing to read: start, configuration, two policies.
+    // All is there to check the tree, and of what the ledger says of itself nothing to read: start, configuration, two policies,
+    // the rules for secrets.
     let verified = ask(&["verify"]);
     assert_eq!(verified.status.code(), Some(5));
     assert!(
-        stdout(&verified).contains("12 parts are WITHHELD"),
+        stdout(&verified).contains("15 parts are WITHHELD"),
         "{}",
         stdout(&verified)
     );
     let evidence = dir.join("evidence.json");
-    let proved = ask(&["prove", "3", "--out", text(&evidence)]);
+    let proved = ask(&["prove", "4", "--out", text(&evidence)]);
     assert!(proved.status.success(), "{}", stderr(&proved));
     assert!(
         !ask(&["prove", "0", "--out", text(&evidence)])

@@ -65,9 +65,9 @@ impl Site {
         Server::start(command, dir, TempDir::new().unwrap())
     }
 
-    /// What the ledger says that it did, oldest first, but for policies.
+    /// What the ledger says that it did, oldest first, but for policies and rules for secrets.
     fn acts(&self, server: &Server) -> Vec<Value> {
-        let filter = "kind = act AND action != ledger.policy";
+        let filter = "kind = act AND action != ledger.policy AND action != ledger.redaction";
         let log = ["log", filter, "-o", "jsonl", "--token", &self.auditor];
         let lines = server.prints(&log, "");
         lines

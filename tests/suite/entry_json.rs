@@ -495,6 +495,15 @@ fn an_act_of_the_ledger_is_an_object() {
         json!({"policy_change": {"digest": digits, "grants": 2, "occasion": "start"}})
     );
     assert_eq!(
+        act(Act::RedactionChange(v1::RedactionChange {
+            digest: root.clone(),
+            shipped: String::new(),
+            rules: "x".into(),
+            occasion: "start".into()
+        })),
+        json!({"redaction_change": {"digest": digits, "occasion": "start", "rules": "x"}})
+    );
+    assert_eq!(
         act(Act::Adoption(v1::Adoption {
             size: 9,
             root,

@@ -17,6 +17,7 @@ use graven::note::{
 };
 use graven::service::access;
 use graven::service::jwt::{Jwt, KeySet};
+use graven::service::redaction::Rules;
 use graven::verify::{Accusation, Case, Evidence};
 use prost::Message;
 
@@ -431,6 +432,16 @@ fn decoders() -> Vec<Decoder> {
             vec![jwt["jwks"].to_string().into_bytes()],
             |bytes| {
                 let _ = KeySet::parse(bytes);
+            },
+        ),
+        decoder(
+            "src/service/redaction/mod.rs",
+            "rules of redaction",
+            vec![include_bytes!("../../src/service/redaction/shipped.toml").to_vec()],
+            |bytes| {
+                if let Ok(text) = std::str::from_utf8(bytes) {
+                    let _ = Rules::parse(text);
+                }
             },
         ),
         decoder(

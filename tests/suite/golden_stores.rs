@@ -119,8 +119,8 @@ fn a_ledger_of_version_1_is_opened_verified_and_gone_on_with() {
 
     let (code, said) = verify(&whole);
     assert_eq!(code, 0, "{said}");
-    // Start, configuration, policy, event, stop.
-    assert!(said.contains("\n  1039 entries\n"), "{said}");
+    // Start, configuration, policy, rules for secrets, event, stop.
+    assert!(said.contains("\n  1040 entries\n"), "{said}");
 }
 
 #[test]

@@ -214,6 +214,7 @@ pub(crate) fn receipt(ledger: &Ledger, appended: &Appended) -> v1::Receipt {
         seeds: appended.seeds.concat(),
         proof: ledger.prove_range(first..end, size).unwrap().concat(),
         checkpoint: appended.published.note.clone(),
+        redacted: Vec::new(),
     }
 }
 
@@ -229,6 +230,7 @@ pub(crate) fn receipt_of(ledger: &Ledger, seq: u64, appended: &Appended) -> v1::
         seeds: seed.0.to_vec(),
         proof: proof.unwrap().concat(),
         checkpoint: appended.published.note.clone(),
+        redacted: Vec::new(),
     }
 }
 

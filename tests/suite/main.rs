@@ -62,6 +62,7 @@ mod cli_policy;
 mod cli_queries;
 #[cfg(feature = "server")]
 mod cli_query;
+mod cli_redaction;
 #[cfg(feature = "server")]
 mod cli_self_audit;
 #[cfg(feature = "server")]
@@ -155,6 +156,7 @@ mod note_signed;
 mod query_battery;
 #[cfg(feature = "server")]
 mod query_lies;
+mod redaction;
 mod scripts_prepare;
 #[cfg(feature = "server")]
 mod service_access;

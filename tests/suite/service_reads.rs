@@ -65,7 +65,7 @@ impl Recorded {
                 let _ = stopped.await;
             };
             let nobody = Authentication::None;
-            service::serve_recording(ledger, listeners, nobody, None, Some(log), until).await
+            service::serve_with(ledger, listeners, nobody, None, Some(log), until).await
         });
         Self {
             access,

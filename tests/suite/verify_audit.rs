@@ -477,6 +477,35 @@ fn a_ledger_that_breaks_the_rules_is_found_out_though_all_hashes_agree() {
         sealing(Kind::Act, true, signed_act),
         (Some(1), Check::Envelope)
     );
+    // Redactions of an act, in no order, without a count, of a field that is never changed, beside an actor's signature.
+    let note = |rule: &str, field: &str, count| v1::Redaction {
+        rule: rule.into(),
+        field: field.into(),
+        count,
+    };
+    let good = note("a", "why.reason", 1);
+    let mut noted = ledger_envelope();
+    noted.redactions = vec![good.clone()];
+    let mut act = ledger_parts();
+    act[0].1 = noted.encode_to_vec().into();
+    assert_eq!(sealing(Kind::Act, false, act), (Some(1), Check::Envelope));
+    for redactions in [
+        vec![good.clone(), good.clone()],
+        vec![good.clone(), note("a", "detail.content", 1)],
+        vec![note("a", "why.reason", 0)],
+        vec![note("a", "who.actor", 1)],
+    ] {
+        let mut parts = client_parts();
+        let noted = v1::Envelope {
+            redactions,
+            ..envelope()
+        };
+        parts[0].1 = noted.encode_to_vec().into();
+        assert_eq!(
+            sealing(Kind::Event, false, parts),
+            (Some(1), Check::Envelope)
+        );
+    }
     // Parts that are not there, or not what they should be.
     for missing in [0, 2, 3] {
         let mut parts = client_parts();
@@ -528,6 +557,11 @@ fn acts_that_make_no_sense_are_found_out() {
             Kind::Act,
             "ledger.policy",
             Act::PolicyChange(v1::PolicyChange::default()),
+        ),
+        (
+            Kind::Act,
+            "ledger.redaction",
+            Act::RedactionChange(v1::RedactionChange::default()),
         ),
     ] {
         let what = format!("{kind:?} {action} {act:?}");

@@ -205,6 +205,7 @@ impl Sealer {
                 .unwrap()
                 .concat(),
             checkpoint: self.checkpoint(),
+            redacted: Vec::new(),
         }
     }
 
@@ -264,6 +265,7 @@ pub(crate) fn envelope() -> v1::Envelope {
         peer: "192.0.2.7:50123".into(),
         mapper: None,
         actor_signature: None,
+        redactions: Vec::new(),
     }
 }
 

@@ -53,6 +53,17 @@ pub(super) fn fields(row: &Row, aliases: &[(String, String)]) -> Vec<(String, St
         fields.add("detail", content(&detail.content));
         fields.add("original", content(&detail.original));
     }
+    for redaction in row
+        .envelope
+        .iter()
+        .flat_map(|envelope| &envelope.redactions)
+    {
+        let v1::Redaction { rule, field, count } = redaction;
+        fields.add(
+            "redacted",
+            format!("{field} by the rule {rule}, {}", times(*count)),
+        );
+    }
     fields.add("signature", signature(row));
     fields.add("withheld", names(&row.withheld));
     if row.erasures.is_empty() {
@@ -63,6 +74,13 @@ pub(super) fn fields(row: &Row, aliases: &[(String, String)]) -> Vec<(String, St
     }
     fields.add("leaf", format!("sha256:{}", hex::encode(&row.leaf_hash)));
     fields.fields
+}
+
+fn times(count: u32) -> String {
+    match count {
+        1 => "once".into(),
+        count => format!("{count} times"),
+    }
 }
 
 /// What is known of a part that was erased.

@@ -171,6 +171,7 @@ object!(v1::LedgerAct, |act, object| {
         Some(Act::KeyRotation(rotation)) => object.always("key_rotation", &Out(rotation))?,
         Some(Act::Adoption(adoption)) => object.always("adoption", &Out(adoption))?,
         Some(Act::PolicyChange(change)) => object.always("policy_change", &Out(change))?,
+        Some(Act::RedactionChange(change)) => object.always("redaction_change", &Out(change))?,
         Some(Act::Start(start)) => object.always("start", &Out(start))?,
         Some(Act::Stop(stop)) => object.always("stop", &Out(stop))?,
         Some(Act::Configuration(configuration)) => {
@@ -251,6 +252,19 @@ object!(v1::PolicyChange, |change, object| {
     object.always("digest", &hex::encode(&change.digest))?;
     object.always("grants", &change.grants)?;
     object.text("occasion", &change.occasion)?;
+});
+
+object!(v1::RedactionChange, |change, object| {
+    object.always("digest", &hex::encode(&change.digest))?;
+    object.text("occasion", &change.occasion)?;
+    object.text("shipped", &change.shipped)?;
+    object.text("rules", &change.rules)?;
+});
+
+object!(v1::Redaction, |redaction, object| {
+    object.always("rule", &redaction.rule)?;
+    object.always("field", &redaction.field)?;
+    object.always("count", &redaction.count)?;
 });
 
 object!(v1::Start, |start, object| {

@@ -8,7 +8,7 @@ use super::object::{Object, Value};
 use super::{JsonError, content, time, words};
 
 /// Fields of a row that only a ledger sets.
-const SET_BY_LEDGER: [&str; 14] = [
+const SET_BY_LEDGER: [&str; 15] = [
     "seq",
     "recorded_at",
     "kind",
@@ -20,6 +20,7 @@ const SET_BY_LEDGER: [&str; 14] = [
     "peer",
     "mapper",
     "actor_signature",
+    "redactions",
     "withheld",
     "erased",
     "leaf_hash",

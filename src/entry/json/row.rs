@@ -292,5 +292,6 @@ fn write_envelope<M: SerializeMap>(
     row.some(
         "actor_signature",
         envelope.actor_signature.as_ref().map(Out),
-    )
+    )?;
+    row.list("redactions", &all(&envelope.redactions))
 }
