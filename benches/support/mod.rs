@@ -20,6 +20,10 @@ use graven::note::SignerKey;
 use graven::service::{self, Authentication};
 use prost::Message;
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub(crate) const ORIGIN: &str = "bench.example/ledger";
 
 /// The key of the ledger of a bench.
