@@ -62,6 +62,7 @@ mod cli_policy;
 mod cli_queries;
 #[cfg(feature = "server")]
 mod cli_query;
+#[cfg(feature = "server")]
 mod cli_redaction;
 #[cfg(feature = "server")]
 mod cli_self_audit;
@@ -156,6 +157,7 @@ mod note_signed;
 mod query_battery;
 #[cfg(feature = "server")]
 mod query_lies;
+#[cfg(feature = "server")]
 mod redaction;
 mod scripts_prepare;
 #[cfg(feature = "server")]
