@@ -7,12 +7,19 @@ use super::answer::{Ask, Asker, MAX_PAGE_SIZE};
 use super::bodies::malformed;
 use super::failure::Failure;
 use super::render::escape;
-use crate::entry::hex;
 use crate::entry::json::Row;
+use crate::entry::signature::key_name;
 use crate::index::filter::Filter;
 
-const REGISTER: &str = "key.register";
-const REVOKE: &str = "key.revoke";
+/// Says that a key is somebody's from here on.
+pub(super) const REGISTER: &str = "key.register";
+/// Says that it is no more.
+pub(super) const REVOKE: &str = "key.revoke";
+
+/// The target that stands for the key called `name`.
+pub(super) fn target(name: &str) -> String {
+    format!("iam://ledger/key/{name}")
+}
 
 /// A registration, or its end.
 struct Statement {
@@ -37,7 +44,10 @@ pub(super) async fn attestation(
     let Some(actor) = row.actor() else {
         return Ok(Some("not attested: the entry names no actor".to_owned()));
     };
-    let statements = statements(asker, &signature.public_key, seq, size).await?;
+    let Some(key) = key_name(signature) else {
+        return Ok(Some("not attested: the signature has no key".to_owned()));
+    };
+    let statements = statements(asker, &key, seq, size).await?;
     let about_actor = |statement: &&Statement| statement.identity == actor;
     let said = match statements.iter().rev().find(about_actor) {
         Some(last) if last.registers => format!(
@@ -67,17 +77,17 @@ pub(super) async fn attestation(
 /// What the entries before `seq` say of a key, in their order.
 async fn statements(
     asker: &Asker,
-    key: &[u8],
+    key: &str,
     seq: u64,
     size: u64,
 ) -> Result<Vec<Statement>, Failure> {
     if seq == 0 {
         return Ok(Vec::new());
     }
-    let key = hex::encode(key);
     let filter = format!(
-        "target = \"iam://ledger/key/{key}\" AND (action = {REGISTER} OR action = {REVOKE}) \
-         AND NOT outcome = failure AND NOT outcome = denied"
+        "target = \"{}\" AND (action = {REGISTER} OR action = {REVOKE}) \
+         AND NOT outcome = failure AND NOT outcome = denied",
+        target(key)
     );
     let mut answer = asker.ask(Ask {
         filter: Filter::parse(&filter).map_err(|error| Failure::other(error.to_string()))?,

@@ -1,11 +1,13 @@
 //! `graven append`: events from flags, or as JSON lines from standard input.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::actor_signer::ActorSigner;
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::connect::{Client, connect};
 use super::failure::Failure;
@@ -17,7 +19,10 @@ use crate::note::VerifierKey;
 #[command(
     after_help = "Without flags, events are read from standard input, one JSON object a line:\n  \
     {\"action\":\"job.cancel\",\"target\":\"slurm://a100/job/77\",\"source\":\"slurm\"}\n\
-    docs/naming.md has the names and more examples."
+    docs/naming.md has the names and more examples.\n\
+    --sign-with signs every event as its actor, by ssh-keygen, which asks an agent, or for a passphrase. FILE is a \
+    private key such as ~/.ssh/id_ed25519, or the .pub file of a key that an agent holds. `graven key register` says \
+    whose key it is."
 )]
 pub(super) struct Arguments {
     /// What was done, <noun>.<verb>
@@ -62,6 +67,9 @@ pub(super) struct Arguments {
     /// Free form, in JSON
     #[arg(long, value_name = "JSON", requires = "action")]
     detail: Option<String>,
+    /// Sign as the actor, with this SSH key
+    #[arg(long, value_name = "FILE")]
+    sign_with: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -72,17 +80,15 @@ pub(super) struct Arguments {
 
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
     let pinned = arguments.pinned.key()?;
+    let signer = arguments.sign_with.as_deref();
+    let signer = signer
+        .map(|key| ActorSigner::new(key, pinned.as_ref()))
+        .transpose()?;
     let mut client = connect(&arguments.connection).await?;
-    let mut sender = Sender {
-        client: &mut client,
-        pinned: pinned.as_ref(),
-        format: arguments.output.output,
-        batch: Batch::default(),
-        lines: Vec::new(),
-        printed: 0,
-    };
+    let mut sender = Sender::new(&mut client, pinned.as_ref(), arguments.output.output);
+    sender.signer = signer;
     if let Some(action) = &arguments.action {
-        let event = read(&arguments.json(action)?).map_err(Failure::usage)?;
+        let event = sender.read(&arguments.json(action)?)?;
         sender.add(event, None).await?;
     } else {
         if io::stdin().is_terminal() {
@@ -92,6 +98,20 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     }
     sender.finish().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Appends one event, and prints where it is.
+pub(super) async fn append_one(
+    event: v1::Event,
+    output: &Output,
+    pinned: &Pinned,
+    connection: &Connection,
+) -> Result<(), Failure> {
+    let pinned = pinned.key()?;
+    let mut client = connect(connection).await?;
+    let mut sender = Sender::new(&mut client, pinned.as_ref(), output.output);
+    sender.add(event, None).await?;
+    sender.finish().await
 }
 
 impl Arguments {
@@ -152,6 +172,7 @@ pub(super) fn read(text: &str) -> Result<v1::Event, String> {
 struct Sender<'a> {
     client: &'a mut Client,
     pinned: Option<&'a VerifierKey>,
+    signer: Option<ActorSigner>,
     format: Format,
     batch: Batch,
     /// The line of each event of the batch.
@@ -159,7 +180,31 @@ struct Sender<'a> {
     printed: u64,
 }
 
-impl Sender<'_> {
+impl<'a> Sender<'a> {
+    fn new(client: &'a mut Client, pinned: Option<&'a VerifierKey>, format: Format) -> Self {
+        Self {
+            client,
+            pinned,
+            signer: None,
+            format,
+            batch: Batch::default(),
+            lines: Vec::new(),
+            printed: 0,
+        }
+    }
+
+    /// Reads an event, and has it signed if it should be.
+    fn read(&self, text: &str) -> Result<v1::Event, Failure> {
+        let event = read(text).map_err(|problem| {
+            // It is one line of however many.
+            Failure::usage(problem.replace(" at line 1 column ", " at column "))
+        })?;
+        match &self.signer {
+            Some(signer) => signer.sign(event),
+            None => Ok(event),
+        }
+    }
+
     /// Sends every line. At a bad one it stops, after those before it have been acknowledged.
     async fn add_lines(&mut self, input: impl BufRead) -> Result<(), Failure> {
         for (number, line) in (1..).zip(input.lines()) {
@@ -167,13 +212,11 @@ impl Sender<'_> {
             if line.trim().is_empty() {
                 continue;
             }
-            match read(&line) {
+            match self.read(&line) {
                 Ok(event) => self.add(event, Some(number)).await?,
-                Err(problem) => {
+                Err(failure) => {
                     self.send().await?;
-                    // The parser counts from this line on.
-                    let problem = problem.replace(" at line 1 column ", " at column ");
-                    return Err(Failure::usage(format!("line {number}: {problem}")));
+                    return Err(failure.in_line(number));
                 }
             }
         }

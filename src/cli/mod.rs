@@ -6,6 +6,7 @@
 mod access_ledger;
 mod accuse;
 mod actor_keys;
+mod actor_signer;
 mod answer;
 mod append;
 mod arguments;
@@ -33,6 +34,7 @@ mod hold;
 mod import;
 mod init;
 mod inquire;
+mod key;
 mod keygen;
 mod log;
 mod policy;
@@ -88,6 +90,8 @@ struct Arguments {
 enum Command {
     /// Make a signing key
     Keygen(keygen::Arguments),
+    /// Say whose an SSH key is, for signatures of actors
+    Key(key::Arguments),
     /// Make a bearer token for a writer or reader
     Token(token::Arguments),
     /// Check a policy, and show who may do what
@@ -165,6 +169,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let global = arguments.global;
     match arguments.command {
         Command::Keygen(arguments) => keygen::run(&arguments),
+        Command::Key(arguments) => in_runtime(key::run(&arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments, &global),
         Command::Redact(arguments) => redact::run(&arguments, &global),

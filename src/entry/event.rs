@@ -7,6 +7,7 @@ use super::canonical::{Reader, check, find_bytes};
 use super::invalid::{Invalid, Problem};
 use super::parts::Tag;
 use super::redaction::Redacted;
+use super::ssh_signature::SshSignature;
 use super::{MAX_EVENT_BYTES, names, schema, v1};
 
 const ACTOR_SIGNATURE: u32 = 7;
@@ -106,16 +107,33 @@ impl CheckedEvent {
             self.idempotency_id = context.slice_ref(id);
         }
         match &self.actor_signature {
-            Some(signature) if signature.public_key.is_empty() => {
-                Err(required("actor_signature.public_key"))
-            }
-            Some(signature) if signature.signature.is_empty() => {
-                Err(required("actor_signature.signature"))
-            }
-            Some(signature) if signature.seed.is_empty() => Err(required("actor_signature.seed")),
-            _ => Ok(()),
+            Some(signature) => check_signature(signature),
+            None => Ok(()),
         }
     }
+}
+
+/// Checks that an actor's signature is there, once, and that an SSH signature has its form.
+fn check_signature(signature: &v1::ActorSignature) -> Result<(), Invalid> {
+    const SSH: &str = "actor_signature.ssh_signature";
+    let required = |field| Err(Invalid::new(field, Problem::Required));
+    let is_ssh = !signature.ssh_signature.is_empty();
+    if is_ssh && !(signature.public_key.is_empty() && signature.signature.is_empty()) {
+        let beside = "it stands beside public_key or signature";
+        return Err(Invalid::new(SSH, Problem::NotCanonical(beside)));
+    }
+    if is_ssh {
+        SshSignature::decode(&signature.ssh_signature)
+            .map_err(|problem| Invalid::new(SSH, problem.into()))?;
+    } else if signature.public_key.is_empty() {
+        return required("actor_signature.public_key");
+    } else if signature.signature.is_empty() {
+        return required("actor_signature.signature");
+    }
+    if signature.seed.is_empty() {
+        return required("actor_signature.seed");
+    }
+    Ok(())
 }
 
 /// Checks what a client must and must not set in the part `tag`, whose encoding has been checked.

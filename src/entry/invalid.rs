@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ssh_signature::SshProblem;
+
 /// A field that breaks a rule, and the rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invalid {
@@ -72,6 +74,9 @@ pub enum Problem {
     /// The signature does not verify.
     #[error("is not a valid signature of these parts")]
     BadSignature,
+    /// The SSH signature does not have the form that counts, or does not verify.
+    #[error(transparent)]
+    Ssh(#[from] SshProblem),
 }
 
 impl Invalid {

@@ -11,9 +11,11 @@ use super::ledger_faults::MemoryVolume;
 
 const EVENT: &str = r#"{"action":"job.fail","target":"slurm://a/job/1","source":"s"}"#;
 
-const COMMANDS: [&[&str]; 15] = [
+const COMMANDS: [&[&str]; 17] = [
     &[],
     &["keygen"],
+    &["key"],
+    &["key", "register"],
     &["token"],
     &["init"],
     &["serve"],

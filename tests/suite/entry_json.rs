@@ -520,6 +520,7 @@ fn the_seed_of_a_signature_is_not_shown() {
         public_key: vec![1; 32],
         signature: vec![2; 64],
         seed: vec![3; 32],
+        ..Default::default()
     });
     envelope.mapper = Some(v1::Mapper {
         name: "git".into(),

@@ -8,10 +8,11 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Files whose first block in a documentation comment stands in the document as it is.
-const DIAGRAMS: [&str; 13] = [
+const DIAGRAMS: [&str; 14] = [
     "src/entry/header.rs",
     "src/entry/parts.rs",
     "src/entry/signature.rs",
+    "src/entry/ssh_signature.rs",
     "src/index/leaf.rs",
     "src/index/postings.rs",
     "src/index/record.rs",

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use graven::entry::genesis::Genesis;
+use graven::entry::ssh_signature::{PublicKey, SshSignature};
 use graven::entry::{CheckedEvent, Header, Tag, body, hex, json, names, v1, wire};
 use graven::index::filter::Filter;
 use graven::index::{GroupBy, SegmentId, SegmentRecord};
@@ -196,6 +199,28 @@ fn decoders() -> Vec<Decoder> {
                     let _ = names::check_target(text);
                     let _ = names::check_version_id(text);
                 });
+            },
+        ),
+        decoder(
+            "src/entry/ssh_signature.rs",
+            "SSH signature and key",
+            [
+                lines("tests/data/ssh/id_ed25519.pub"),
+                lines("tests/data/ssh/security_key.pub"),
+                unarmoured("tests/data/ssh/sha512.sig"),
+                unarmoured("tests/data/ssh/security_key.sig"),
+            ]
+            .concat(),
+            |bytes| {
+                if let Ok(signature) = SshSignature::decode(bytes) {
+                    let key = signature.key.encode();
+                    assert_eq!(PublicKey::decode(&key), Ok(signature.key.clone()));
+                    let _ = signature.verify(b"message");
+                }
+                if let Ok(key) = PublicKey::decode(bytes) {
+                    assert_eq!(key.encode(), bytes);
+                }
+                text(bytes, |text| drop(PublicKey::from_line(text)));
             },
         ),
         decoder(
@@ -455,6 +480,13 @@ fn decoders() -> Vec<Decoder> {
             },
         ),
     ]
+}
+
+/// The bytes in the armour of a file with an SSH signature.
+fn unarmoured(path: &str) -> Vec<Vec<u8>> {
+    let text = String::from_utf8(file(path)).unwrap();
+    let encoded: String = text.lines().filter(|line| !line.contains("--")).collect();
+    vec![STANDARD.decode(encoded).unwrap()]
 }
 
 /// The strings in a value that are as long as a token.

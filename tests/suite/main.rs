@@ -67,6 +67,8 @@ mod cli_redaction;
 #[cfg(feature = "server")]
 mod cli_self_audit;
 #[cfg(feature = "server")]
+mod cli_signing;
+#[cfg(feature = "server")]
 mod cli_support;
 #[cfg(feature = "server")]
 mod cli_trace;
@@ -80,6 +82,7 @@ mod entry_canonical;
 mod entry_json;
 mod entry_link;
 mod entry_names;
+mod entry_ssh;
 mod entry_support;
 mod format_doc;
 #[cfg(feature = "server")]

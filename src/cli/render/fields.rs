@@ -1,6 +1,7 @@
 //! One entry, field by field, for people.
 
 use crate::entry::json::{Erased, Row, time};
+use crate::entry::ssh_signature::SshSignature;
 use crate::entry::{Kind, Tag, hex, v1};
 
 /// The fields of an entry that have something to say, in the order of the parts.
@@ -154,10 +155,14 @@ fn add_mapper(fields: &mut Fields<'_>, envelope: &v1::Envelope) {
 fn signature(row: &Row) -> String {
     let envelope = row.envelope.as_ref();
     match envelope.map(|envelope| &envelope.actor_signature) {
-        Some(Some(signature)) => {
+        Some(Some(signature)) if signature.ssh_signature.is_empty() => {
             let key = hex::encode(&signature.public_key);
             format!("good, by the key ed25519:{key}")
         }
+        Some(Some(signature)) => match SshSignature::decode(&signature.ssh_signature) {
+            Ok(ssh) => format!("good, by the SSH key {}", ssh.key.fingerprint()),
+            Err(problem) => format!("one that {problem}"),
+        },
         Some(None) => "none by the actor".to_owned(),
         None => String::new(),
     }

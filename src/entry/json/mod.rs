@@ -53,7 +53,7 @@
 //! Written first are `seq`, `recorded_at`, `kind` (`event`, `act`, `seal`), `submitter`, `actor`, `action`, `targets`, `outcome`
 //! and `occurred_at`; these are always there, null when the entry does not say, and in each target `uri`, `before` and `after`
 //! are. Then comes what else there is, at the end `act` (what the ledger did), `issuer`, `authentication`, `credential`, `peer`,
-//! `mapper`, `actor_signature` (`public_key` and `signature` in base64), `redactions` (array of objects of `rule`, `field`
+//! `mapper`, `actor_signature` (`public_key` and `signature`, or `ssh_signature`, in base64), `redactions` (array of objects of `rule`, `field`
 //! and `count`: what was put out of the event before it was sealed), `withheld` and `erased` (the parts of which only the
 //! commitment is left), and `leaf_hash` in hexadecimal. Lists and targets are written in their long form only, and times
 //! in UTC. [`read_row`] takes what was written back.

@@ -159,8 +159,13 @@ object!(v1::Mapper, |mapper, object| {
 
 // The seed stays out: it would give away the salts of parts that are withheld.
 object!(v1::ActorSignature, |signature, object| {
-    object.always("public_key", &STANDARD.encode(&signature.public_key))?;
-    object.always("signature", &STANDARD.encode(&signature.signature))?;
+    if signature.ssh_signature.is_empty() {
+        object.always("public_key", &STANDARD.encode(&signature.public_key))?;
+        object.always("signature", &STANDARD.encode(&signature.signature))?;
+    } else {
+        let encoded = STANDARD.encode(&signature.ssh_signature);
+        object.always("ssh_signature", &encoded)?;
+    }
 });
 
 object!(v1::LedgerAct, |act, object| {

@@ -1,0 +1,358 @@
+//! Actors' signatures with SSH keys: what `ssh-keygen` signed verifies, and nothing beside it.
+//!
+//! `tests/data/ssh/README.md` says how the signatures were made.
+
+use std::path::PathBuf;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use graven::entry::ssh_signature::{PublicKey, SshProblem, SshSignature};
+use graven::entry::{CheckedEvent, Invalid, Kind, Problem, Seed, Tag, hex, json, signature, v1};
+use graven::verify::{Check, check_entry};
+use prost::Message;
+
+use super::entry_support::envelope;
+use super::golden_events::minimal;
+use super::verify_support::{ORIGIN, Sealer};
+
+/// Signatures that count: a file each, and the file of the key.
+const GOOD: [(&str, &str); 3] = [
+    ("sha512.sig", "id_ed25519.pub"),
+    ("sha256.sig", "id_ed25519.pub"),
+    ("security_key.sig", "security_key.pub"),
+];
+
+fn file(name: &str) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/ssh");
+    std::fs::read(path.join(name)).unwrap()
+}
+
+fn text(name: &str) -> String {
+    String::from_utf8(file(name)).unwrap()
+}
+
+/// A signature without its armour.
+fn ssh_signature(name: &str) -> Vec<u8> {
+    let text = text(name);
+    let encoded: String = text.lines().filter(|line| !line.contains("--")).collect();
+    STANDARD.decode(encoded).unwrap()
+}
+
+fn verify(bytes: &[u8], message: &[u8]) -> Result<(), SshProblem> {
+    SshSignature::decode(bytes)?.verify(message)
+}
+
+/// A string of SSH.
+fn string(bytes: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(bytes.len()).unwrap().to_be_bytes();
+    [length.as_slice(), bytes].concat()
+}
+
+/// What a signature is made of, to put it together otherwise.
+#[derive(Clone)]
+struct Pieces {
+    version: u32,
+    key: Vec<u8>,
+    namespace: Vec<u8>,
+    reserved: Vec<u8>,
+    hash: Vec<u8>,
+    signature: Vec<u8>,
+}
+
+impl Pieces {
+    /// Those of `sha512.sig`.
+    fn of_good() -> Self {
+        let bytes = ssh_signature("sha512.sig");
+        let mut rest = &bytes[10..];
+        let mut next = || {
+            let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
+            let taken = rest[4..4 + length].to_vec();
+            rest = &rest[4 + length..];
+            taken
+        };
+        Self {
+            version: 1,
+            key: next(),
+            namespace: next(),
+            reserved: next(),
+            hash: next(),
+            signature: next(),
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = b"SSHSIG".to_vec();
+        bytes.extend(self.version.to_be_bytes());
+        for piece in [
+            &self.key,
+            &self.namespace,
+            &self.reserved,
+            &self.hash,
+            &self.signature,
+        ] {
+            bytes.extend(string(piece));
+        }
+        bytes
+    }
+}
+
+#[test]
+fn what_ssh_keygen_signed_verifies() {
+    let message = file("message");
+    for (name, key) in GOOD {
+        let bytes = ssh_signature(name);
+        let read = SshSignature::decode(&bytes).unwrap();
+        assert_eq!(read.verify(&message), Ok(()), "{name}");
+        assert_eq!(read.key, PublicKey::from_line(&text(key)).unwrap());
+        assert_eq!(PublicKey::decode(&read.key.encode()), Ok(read.key));
+    }
+    assert_eq!(
+        Pieces::of_good().encode(),
+        ssh_signature("sha512.sig"),
+        "the pieces are all of it"
+    );
+}
+
+#[test]
+fn keys_are_called_what_ssh_keygen_calls_them() {
+    let key = PublicKey::from_line(&text("id_ed25519.pub")).unwrap();
+    // As `ssh-keygen -l` prints it.
+    assert_eq!(
+        key.fingerprint(),
+        "SHA256:oq8sC9UKxbLt/Ennh7eoRqmoCUg+KxsCv24RfrmAOtg"
+    );
+    // The key is the last 32 bytes of its encoding.
+    assert_eq!(key.name(), hex::encode(&key.encode()[19..]));
+    let key = PublicKey::from_line(&text("security_key.pub")).unwrap();
+    let fingerprint = "/h+x+oI5JT33sxTfqtrHQfSxK1tntRbqqnMzYhBxLaI";
+    assert_eq!(key.fingerprint(), format!("SHA256:{fingerprint}"));
+    let digest = STANDARD.decode(format!("{fingerprint}=")).unwrap();
+    assert_eq!(
+        key.name(),
+        format!("sk-ssh-ed25519/{}", hex::encode(&digest))
+    );
+}
+
+#[test]
+fn no_altered_bit_passes() {
+    let message = file("message");
+    for (name, _) in GOOD {
+        let good = ssh_signature(name);
+        for at in 0..good.len() {
+            for bit in 0..8 {
+                let mut altered = good.clone();
+                altered[at] ^= 1 << bit;
+                assert!(verify(&altered, &message).is_err(), "{name}: {at}.{bit}");
+            }
+            assert!(verify(&good[..at], &message).is_err(), "{name}: {at} bytes");
+        }
+        let longer = [good.as_slice(), &[0]].concat();
+        assert!(verify(&longer, &message).is_err(), "{name}: one more byte");
+        for at in 0..message.len() {
+            let mut other = message.clone();
+            other[at] ^= 1;
+            assert_eq!(verify(&good, &other), Err(SshProblem::Wrong), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_was_signed_otherwise_is_refused_for_what_it_is() {
+    let message = file("message");
+    let refused = |bytes: &[u8]| verify(bytes, &message).unwrap_err();
+    let namespace = refused(&ssh_signature("namespace_git.sig"));
+    assert_eq!(namespace, SshProblem::Namespace);
+    let untouched = refused(&ssh_signature("untouched.sig"));
+    assert_eq!(untouched, SshProblem::NotTouched);
+    let ecdsa = SshProblem::KeyType("ecdsa-sha2-nistp256".into());
+    assert_eq!(refused(&ssh_signature("ecdsa.sig")), ecdsa);
+    let line = PublicKey::from_line(&text("id_ecdsa.pub"));
+    assert_eq!(line, Err(ecdsa));
+
+    let says = |expected: &str, change: &dyn Fn(&mut Pieces)| {
+        let mut pieces = Pieces::of_good();
+        change(&mut pieces);
+        let said = refused(&pieces.encode()).to_string();
+        assert!(said.contains(expected), "{said}");
+    };
+    says("version is not 1", &|pieces| pieces.version = 2);
+    says("another namespace", &|pieces| {
+        pieces.namespace = b"graven2".to_vec();
+    });
+    says("another namespace", &|pieces| pieces.namespace.clear());
+    says("reserved field", &|pieces| pieces.reserved = vec![0]);
+    says("neither sha256 nor sha512", &|pieces| {
+        pieces.hash = b"sha1".to_vec();
+    });
+    says("not a valid signature", &|pieces| {
+        pieces.hash = b"sha256".to_vec();
+    });
+    says("another type than its key", &|pieces| {
+        let signature = pieces.signature.split_off(15);
+        pieces.signature = string(b"ssh-ed25518");
+        pieces.signature.extend(signature);
+    });
+    says("its signature is cut off, or too long", &|pieces| {
+        pieces.signature.push(0);
+    });
+    says("it does not have 32 bytes", &|pieces| {
+        pieces.key = [string(b"ssh-ed25519"), string(&[1; 31])].concat();
+    });
+    // A key of small order has signatures that verify for any message, unless that is looked for.
+    says("not a valid signature", &|pieces| {
+        let identity = [[1].as_slice(), &[0; 31]].concat();
+        pieces.key = [string(b"ssh-ed25519"), string(&identity)].concat();
+        let forged = [identity.as_slice(), &[0; 32]].concat();
+        pieces.signature = [string(b"ssh-ed25519"), string(&forged)].concat();
+    });
+}
+
+#[test]
+fn a_line_with_a_key_is_one_line_with_one_key() {
+    let line = text("id_ed25519.pub");
+    let encoded = line.split(' ').nth(1).unwrap();
+    assert!(PublicKey::from_line(&format!("ssh-ed25519\t{encoded}")).is_ok());
+    let refused = |line: &str| PublicKey::from_line(line).unwrap_err().to_string();
+    for (line, expected) in [
+        (String::new(), "no key behind a type"),
+        ("ssh-ed25519".into(), "no key behind a type"),
+        (encoded.into(), "no key behind a type"),
+        ("ssh-ed25519 ?".into(), "not base64"),
+        (format!("ssh-rsa {encoded}"), "of another type"),
+        (format!("ssh-ed25519 {}", &encoded[..64]), "cut off"),
+        (format!("{line}{line}"), "more than one line"),
+        (
+            "ssh-rsa AAAAB3NzaC1yc2E=".into(),
+            "of the type ssh-rsa, which is not accepted",
+        ),
+    ] {
+        let said = refused(&line);
+        assert!(said.contains(expected), "{line}: {said}");
+    }
+}
+
+/// The event of entry 2 of the golden ledger, with an SSH signature by its actor.
+fn golden_event(name: &str) -> v1::Event {
+    v1::Event {
+        actor_signature: Some(v1::ActorSignature {
+            seed: vec![12; 32],
+            ssh_signature: ssh_signature(name),
+            ..Default::default()
+        }),
+        ..minimal(2)
+    }
+}
+
+fn check(event: &v1::Event) -> Result<CheckedEvent, Invalid> {
+    CheckedEvent::check(&json::encode(event))
+}
+
+/// What a ledger does with it: the form first, then the signature.
+fn admit(event: &v1::Event, origin: &str) -> Result<Seed, Invalid> {
+    let checked = check(event)?;
+    let parts: Vec<(Tag, &[u8])> = checked
+        .parts
+        .iter()
+        .map(|(tag, bytes)| (*tag, bytes.as_ref()))
+        .collect();
+    signature::verify(&checked.actor_signature.unwrap(), origin, &parts)
+        .map_err(|problem| Invalid::new("actor_signature", problem))
+}
+
+#[test]
+fn an_event_can_be_signed_with_an_ssh_key() {
+    for (name, _) in GOOD {
+        let event = golden_event(name);
+        let seed = event.actor_signature.as_ref().unwrap().seed.clone();
+        assert_eq!(admit(&event, ORIGIN).unwrap().0.to_vec(), seed);
+        let another = admit(&event, "ledger.example/other").unwrap_err();
+        assert_eq!(another.problem, Problem::Ssh(SshProblem::Wrong));
+        let mut other = event.clone();
+        other.what.as_mut().unwrap().action = "file.delete".into();
+        let other = admit(&other, ORIGIN).unwrap_err();
+        assert_eq!(other.problem, Problem::Ssh(SshProblem::Wrong));
+        let mut replayed = event;
+        replayed.actor_signature.as_mut().unwrap().seed[0] ^= 1;
+        assert!(admit(&replayed, ORIGIN).is_err());
+    }
+}
+
+#[test]
+fn the_door_says_what_is_wrong_with_an_ssh_signature() {
+    let refused = |change: &dyn Fn(&mut v1::ActorSignature)| {
+        let mut event = golden_event("sha512.sig");
+        change(event.actor_signature.as_mut().unwrap());
+        check(&event).unwrap_err().to_string()
+    };
+    let field = "actor_signature.ssh_signature";
+    let git = refused(&|signature| signature.ssh_signature = ssh_signature("namespace_git.sig"));
+    assert_eq!(
+        git,
+        format!("{field} was made for another namespace than graven")
+    );
+    let armoured = refused(&|signature| signature.ssh_signature = file("sha512.sig"));
+    assert_eq!(
+        armoured,
+        format!("{field} is not an SSH signature: it does not begin with SSHSIG")
+    );
+    for beside in [
+        refused(&|signature| signature.public_key = vec![1; 32]),
+        refused(&|signature| signature.signature = vec![1; 64]),
+    ] {
+        assert!(
+            beside.starts_with(field) && beside.contains("beside public_key or signature"),
+            "{beside}"
+        );
+    }
+    let long = refused(&|signature| signature.ssh_signature.resize(1025, 0));
+    assert_eq!(
+        long,
+        format!("{field} has 1025 bytes, at most 1024 are allowed")
+    );
+    let seedless = refused(&|signature| signature.seed.clear());
+    assert_eq!(seedless, "actor_signature.seed is required");
+}
+
+#[test]
+fn a_sealed_ssh_signature_is_verified_by_whoever_reads_it() {
+    let checked = check(&golden_event("sha512.sig")).unwrap();
+    let mut ledger = Sealer::new();
+    ledger.append(&checked);
+    let sealed = |ledger: &Sealer, seq: usize| {
+        let header = ledger.headers[seq].encode();
+        check_entry(ORIGIN, seq as u64, &header, &ledger.bodies[seq]).map(|_| ())
+    };
+    assert_eq!(sealed(&ledger, 0), Ok(()));
+
+    // An operator who seals another signature, or one beside it.
+    let forge = |signature: v1::ActorSignature| {
+        let envelope = v1::Envelope {
+            actor_signature: Some(signature),
+            ..envelope()
+        };
+        let mut parts = vec![(Tag::Envelope, Bytes::from(envelope.encode_to_vec()))];
+        parts.extend(checked.parts.clone());
+        let mut ledger = Sealer::new();
+        ledger.seal(Kind::Event, true, Seed([12; 32]), parts);
+        sealed(&ledger, 0)
+    };
+    let good = signature::without_seed(checked.actor_signature.as_ref().unwrap());
+    assert_eq!(forge(good.clone()), Ok(()));
+    let mut altered = good.clone();
+    *altered.ssh_signature.last_mut().unwrap() ^= 1;
+    for other in [
+        altered,
+        v1::ActorSignature {
+            ssh_signature: ssh_signature("namespace_git.sig"),
+            ..good.clone()
+        },
+        v1::ActorSignature {
+            public_key: vec![1; 32],
+            signature: vec![1; 64],
+            ..good
+        },
+    ] {
+        assert_eq!(forge(other).unwrap_err().check, Check::ActorSignature);
+    }
+}
