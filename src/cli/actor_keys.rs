@@ -3,7 +3,11 @@
 //! A key is registered for an identity by an event `key.register`, and taken back by `key.revoke`: the key is the target,
 //! the identity the grantee. What counts is the order of the ledger, which nobody can alter.
 
-use super::answer::{Ask, Asker, MAX_PAGE_SIZE};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use super::answer::{Ask, Asker, MAX_PAGE_SIZE, entries};
+use super::arguments::Global;
 use super::bodies::malformed;
 use super::failure::Failure;
 use super::render::escape;
@@ -29,6 +33,18 @@ struct Statement {
     said_by: String,
 }
 
+/// What the entries before `seq` said last of the key as one of `actor`.
+fn last_about<'a>(statements: &'a [Statement], actor: &str, seq: u64) -> Option<&'a Statement> {
+    let mut backwards = statements.iter().rev();
+    backwards.find(|statement| statement.seq < seq && statement.identity == actor)
+}
+
+/// The name of the key that signed an entry; nothing where there is no signature.
+fn signer(row: &Row) -> Option<String> {
+    let signature = row.envelope.as_ref()?.actor_signature.as_ref()?;
+    key_name(signature)
+}
+
 /// What an actor's signature on the entry `seq` is worth, in words that are safe to print; nothing where there is none.
 /// Entries that are not below `size` do not count.
 pub(super) async fn attestation(
@@ -37,19 +53,14 @@ pub(super) async fn attestation(
     seq: u64,
     size: u64,
 ) -> Result<Option<String>, Failure> {
-    let envelope = row.envelope.as_ref();
-    let Some(signature) = envelope.and_then(|envelope| envelope.actor_signature.as_ref()) else {
+    let Some(key) = signer(row) else {
         return Ok(None);
     };
     let Some(actor) = row.actor() else {
         return Ok(Some("not attested: the entry names no actor".to_owned()));
     };
-    let Some(key) = key_name(signature) else {
-        return Ok(Some("not attested: the signature has no key".to_owned()));
-    };
     let statements = statements(asker, &key, seq, size).await?;
-    let about_actor = |statement: &&Statement| statement.identity == actor;
-    let said = match statements.iter().rev().find(about_actor) {
+    let said = match last_about(&statements, actor, seq) {
         Some(last) if last.registers => format!(
             "attested: the key is {}'s, as entry {} says, sent by {}",
             escape(actor),
@@ -72,6 +83,70 @@ pub(super) async fn attestation(
         },
     };
     Ok(Some(said))
+}
+
+/// Tells which entries of an answer are attested, and by which registrations. Each key is asked about once.
+#[derive(Default)]
+pub(super) struct Attested {
+    keys: BTreeMap<String, Vec<Statement>>,
+    /// The registrations relied on, in words, by their seqs.
+    relied_on: BTreeMap<u64, String>,
+    /// Signed entries that are not attested.
+    others: u64,
+}
+
+impl Attested {
+    /// Whether the entry `seq` of an answer at the tree size `size` was signed by a key that was its actor's, as entries before it say.
+    pub(super) async fn holds(
+        &mut self,
+        asker: &Asker,
+        row: &Row,
+        seq: u64,
+        size: Option<u64>,
+    ) -> Result<bool, Failure> {
+        let size = size.unwrap_or(0);
+        let (Some(key), Some(actor)) = (signer(row), row.actor()) else {
+            self.others += 1;
+            return Ok(false);
+        };
+        let statements = match self.keys.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let found = statements(asker, unknown.key(), size, size).await?;
+                unknown.insert(found)
+            }
+        };
+        match last_about(statements, actor, seq) {
+            Some(last) if last.registers => {
+                let by = || {
+                    let (actor, said_by) = (escape(actor), escape(&last.said_by));
+                    format!(
+                        "a key is {actor}'s, as entry {} says, sent by {said_by}",
+                        last.seq
+                    )
+                };
+                self.relied_on.entry(last.seq).or_insert_with(by);
+                Ok(true)
+            }
+            _ => {
+                self.others += 1;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Says what it relied on, and what it left out.
+    pub(super) fn say(&self, global: &Global) {
+        for registration in self.relied_on.values() {
+            global.say(registration);
+        }
+        if self.others > 0 {
+            let others = entries(self.others);
+            global.say(&format!(
+                "signed, not attested, and not shown: {others}; `graven show` says why"
+            ));
+        }
+    }
 }
 
 /// What the entries before `seq` say of a key, in their order.

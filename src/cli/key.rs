@@ -45,7 +45,7 @@ struct Statement {
     #[arg(long, value_name = "IDENTITY")]
     grantee: String,
     /// The system that says so
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     source: String,
     /// Who says so, as claimed
     #[arg(long, value_name = "IDENTITY")]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::actor_keys::Attested;
 use super::answer::{Ask, Asker, MAX_PAGE_SIZE, Trust, entries};
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::bodies::malformed;
@@ -19,7 +20,7 @@ use super::state::{self, AsOf};
 use super::summary::Summary;
 use crate::entry::json::Row;
 use crate::index::Plan;
-use crate::index::filter::Filter;
+use crate::index::filter::{Expression, Filter, FilterError};
 
 /// A table shows so many entries unless asked for more.
 const DEFAULT_TABLE_LIMIT: u64 = 40;
@@ -70,6 +71,9 @@ pub(super) struct Arguments {
         conflicts_with_all = ["limit", "first", "last", "count", "group_by", "no_proof", "explain", "exit_code"]
     )]
     as_of: Option<String>,
+    /// Only what its actor signed, with a key that earlier entries say is the actor's
+    #[arg(long, conflicts_with_all = ["count", "group_by", "as_of", "no_proof"])]
+    attested: bool,
     /// Take the server's word that nothing is missing
     #[arg(long)]
     pub(super) no_proof: bool,
@@ -96,6 +100,21 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    /// What is asked for. What is not signed is not attested.
+    fn filter(&self) -> Result<Filter, Failure> {
+        let filter = self.question.filter()?;
+        if !self.attested {
+            return Ok(filter);
+        }
+        let usage = |error: FilterError| Failure::usage(error.to_string());
+        let signed = Filter::parse("signed = true").map_err(usage)?;
+        if *filter.expression() == Expression::All {
+            return Ok(signed);
+        }
+        let both = [filter, signed].map(|filter| filter.expression().clone());
+        Filter::new(Expression::And(both.into())).map_err(usage)
+    }
+
     /// The most rows; 0 for all.
     pub(super) fn limit(&self) -> u64 {
         let default = match self.output.output {
@@ -151,7 +170,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         return as_of(arguments, time, global).await;
     }
     // What is kept has to be a question.
-    let filter = arguments.question.filter()?;
+    let filter = arguments.filter()?;
     if let Some(name) = &arguments.save {
         arguments.queries.save(name, global)?;
     }
@@ -179,24 +198,27 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         descending: question.reverse || arguments.last.is_some(),
         size: expanded.size,
         prove,
-        // One more than is shown, to tell whether there are more.
-        page_size: match limit {
-            0 => MAX_PAGE_SIZE,
-            limit => limit.saturating_add(1).min(MAX_PAGE_SIZE),
-        },
+        page_size: page_size(limit),
     };
     let mut answer = asker.ask(ask).rederived(arguments.rederive)?;
     let mut rows = RowWriter::new(arguments.output.output);
     let mut summary = Summary::default();
+    let mut attested = arguments.attested.then(Attested::default);
     let mut turned = Vec::new();
     let mut shown = 0;
     let mut more = false;
     while let Some((header, body)) = answer.next().await? {
+        let row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
+        if let Some(attested) = &mut attested {
+            let (seq, size) = (header.seq, answer.worth().size);
+            if !attested.holds(&asker, &row, seq, size).await? {
+                continue;
+            }
+        }
         if limit > 0 && shown == limit {
             more = true;
             break;
         }
-        let row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
         summary.add(&row);
         shown += 1;
         if arguments.last.is_some() {
@@ -213,6 +235,9 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     question.check_start(worth.size)?;
     if arguments.explain {
         worth.explain(global, &filter);
+    }
+    if let Some(attested) = &attested {
+        attested.say(global);
     }
     if more {
         let mut ask = arguments.count_ask(filter, worth.size)?;
@@ -245,6 +270,14 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
 impl Arguments {
     fn wants_summary(&self, global: &Global) -> bool {
         self.output.output == Format::Table && !self.no_summary && !global.quiet
+    }
+}
+
+/// One more than is shown, to tell whether there are more.
+fn page_size(limit: u64) -> u64 {
+    match limit {
+        0 => MAX_PAGE_SIZE,
+        limit => limit.saturating_add(1).min(MAX_PAGE_SIZE),
     }
 }
 

@@ -116,6 +116,16 @@ fn show_says_whether_the_key_of_a_signature_was_the_actors() {
         "not attested: the key is not {bob}'s; entry {registered} says that it is {alice}'s"
     );
     holds(others, &another);
+    let answer = site.server.run(&["log", "--attested", "-o", "jsonl"], "");
+    let rows = String::from_utf8(answer.stdout.clone()).unwrap();
+    let seq = |row: &str| serde_json::from_str::<serde_json::Value>(row).unwrap()["seq"].clone();
+    assert_eq!(rows.lines().map(seq).collect::<Vec<_>>(), [attested]);
+    let told_of_all = stderr(&answer);
+    let relied_on =
+        format!("a key is {alice}'s, as entry {registered} says, sent by dev:anonymous");
+    assert!(told_of_all.contains(&relied_on), "{told_of_all}");
+    let left_out = "signed, not attested, and not shown: 3 entries";
+    assert!(told_of_all.contains(left_out), "{told_of_all}");
     let over = format!("not attested: entry {revoked} had revoked the key, sent by dev:anonymous");
     holds(late, &over);
     assert!(!site.told(unsigned).contains("attested"));
