@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::inquire::Basis;
 use super::render::{self, write_history};
 use crate::entry::json::Row;
-use crate::inquiry::{History, MAX_CHANGES, MAX_HISTORY_NAMES};
+use crate::inquiry::{History, MAX_CHANGES, MAX_HISTORY_NAMES, Stretch};
 
 #[derive(Debug, Args)]
 #[command(
@@ -66,6 +66,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     }
     let steps = history.into_steps();
     write_history(arguments.output.output, target, &steps, &rows)?;
-    asked.say(global, steps.len(), None).await?;
+    let stretches = Stretch::of_history(&steps);
+    asked.say_stretches(global, steps.len(), &stretches).await?;
     Ok(asked.code(cut_off))
 }

@@ -8,7 +8,7 @@ use super::arguments::{Global, Output};
 use super::failure::Failure;
 use super::inquire::Basis;
 use super::render::{self, write_differences};
-use crate::inquiry::RunDiff;
+use crate::inquiry::{RunDiff, Stretch};
 
 #[derive(Debug, Args)]
 #[command(
@@ -60,6 +60,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         global.say("a run has more inputs than are kept");
     }
     let found = usize::from(found);
-    asked.say(global, found, None).await?;
+    let stretches = Stretch::of_runs(&runs);
+    asked.say_stretches(global, found, &stretches).await?;
     Ok(asked.code(!cuts.is_empty() || full))
 }

@@ -12,12 +12,15 @@ use super::render::escape;
 use crate::entry::json::time;
 use crate::index::Facts;
 use crate::index::filter::Filter;
-use crate::inquiry::{Alias, Expander, Expansion, Inquiry, Links, Span};
+use crate::inquiry::{Alias, Expander, Expansion, Inquiry, Links, Rename, Renames, Span};
+
+/// Renames that are said, of those that there are.
+const SAID_RENAMES: usize = 5;
 
 /// Whether names stand for others.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Linking {
-    /// Take names as they are, and not for others that mean the same
+    /// Take names as they are, and neither for others that mean the same nor for others before and after a rename
     #[arg(long)]
     pub(super) no_links: bool,
 }
@@ -28,8 +31,20 @@ pub(super) struct Expanded {
     /// The tree size of the links: that at which the filter has to be asked.
     pub(super) size: Option<u64>,
     expansions: Vec<Expansion>,
-    /// Entries of which it cannot be told whether they link names.
+    /// Entries of which it cannot be told whether they link names, or rename what has one.
     unknown: BTreeSet<u64>,
+    /// What its targets were called at other times.
+    renamed: Renamed,
+}
+
+/// What is known of the renames of a filter's targets.
+enum Renamed {
+    /// It was not asked, or there are none.
+    No,
+    /// These, and perhaps more.
+    These(Vec<Rename>, bool),
+    /// Whoever asks may not read it.
+    Denied,
 }
 
 /// The filter with every name in it replaced by all that it means at `size`, the newest if it is none.
@@ -46,6 +61,7 @@ pub(super) async fn expand(
         size,
         expansions: Vec::new(),
         unknown: BTreeSet::new(),
+        renamed: Renamed::No,
     };
     if linking.no_links {
         return Ok(expanded);
@@ -63,6 +79,19 @@ pub(super) async fn expand(
                  takes names as they are"
             ))
         })?;
+    let mut renames = Renames::of_filter(&expanded.filter);
+    match ask_all(asker, &mut renames, expanded.size, prove).await {
+        Ok(asked) => {
+            expanded.size = asked.size;
+            expanded.unknown.extend(asked.unknown);
+            let found: Vec<Rename> = renames.found().cloned().collect();
+            if !found.is_empty() || renames.is_cut_off() {
+                expanded.renamed = Renamed::These(found, renames.is_cut_off());
+            }
+        }
+        Err(failure) if failure.is_denied() => expanded.renamed = Renamed::Denied,
+        Err(failure) => return Err(failure),
+    }
     Ok(expanded)
 }
 
@@ -135,10 +164,36 @@ impl Expanded {
         if !self.unknown.is_empty() {
             let seqs: Vec<String> = self.unknown.iter().map(u64::to_string).collect();
             global.say(&format!(
-                "cannot be told whether these link names, since parts are withheld: {}",
+                "cannot be told whether these link or rename names, since parts are withheld: {}",
                 seqs.join(", ")
             ));
         }
+        self.say_renames(global);
+    }
+
+    /// Says that what is asked about had other names at other times, which the answer leaves out.
+    fn say_renames(&self, global: &Global) {
+        let (renames, more) = match &self.renamed {
+            Renamed::No => return,
+            Renamed::Denied => {
+                global.say("whether these names were others before is not told to this reader");
+                return;
+            }
+            Renamed::These(renames, more) => (renames, *more),
+        };
+        for Rename { seq, from, to } in renames.iter().take(SAID_RENAMES) {
+            let (from, to) = (escape(from), escape(to));
+            global.say(&format!("{from} was renamed to {to} by entry {seq}"));
+        }
+        match renames.len().saturating_sub(SAID_RENAMES) {
+            _ if more => global.say("there are more renames than are followed"),
+            0 => {}
+            1 => global.say("and 1 more rename"),
+            rest => global.say(&format!("and {rest} more renames")),
+        }
+        global.say(
+            "what was done under its other names is not in this answer: ask for these too (graven blame follows them)",
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use super::arguments::{Global, Output};
 use super::failure::Failure;
 use super::inquire::Basis;
 use super::render::{self, write_reasons};
-use crate::inquiry::{Reach, Whose};
+use crate::inquiry::{Reach, Stretch, Whose};
 
 #[derive(Debug, Args)]
 #[command(
@@ -55,6 +55,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         foreign.count()
     ));
     let found = usize::from(run.found()) + reasons.len();
-    asked.say(global, found, None).await?;
+    let stretches = Stretch::of_reach(&run, &reasons);
+    asked.say_stretches(global, found, &stretches).await?;
     Ok(asked.code(!cuts.is_empty() || run.full))
 }

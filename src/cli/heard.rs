@@ -1,6 +1,6 @@
 //! What an answer says beside its completeness: which sources were heard from in the range it is about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::answer::Asker;
@@ -8,14 +8,17 @@ use super::arguments::Global;
 use super::count::CountAsk;
 use super::failure::Failure;
 use super::render::escape;
+use crate::entry::json::Row;
 use crate::index::filter::{Expression, Filter};
 use crate::index::{GroupBy, Tally};
-use crate::inquiry::range_of;
+use crate::inquiry::{MAX_STRETCHES, Stretch, range_of};
 
 /// Silent sources that are named.
 const NAMED: usize = 3;
 /// Pages of sources that are asked for beside an answer.
 const PAGES: u64 = 2;
+const UNTOLD: &str = "too many sources to say which were silent: graven coverage does";
+const NO_SOURCE: &str = "heard from no source";
 
 /// Every source with the entries of a range that match a filter; none if there are too many.
 pub(super) async fn sources(
@@ -67,11 +70,77 @@ pub(super) async fn say(
     asked: &Asked<'_>,
     matched: u64,
 ) -> Result<(), Failure> {
+    let range = range_of(asked.filter);
+    let place = Place {
+        name: String::new(),
+        filter: &range,
+        range: asked.range.clone(),
+    };
+    say_at(asker, global, (asked.size, asked.prove), &[place], matched).await
+}
+
+/// The same of each of these stretches of a proved answer, or of the whole ledger if there are none.
+pub(super) async fn say_stretches(
+    asker: &Asker,
+    global: &Global,
+    size: u64,
+    stretches: &[Stretch],
+    matched: u64,
+) -> Result<(), Failure> {
+    let everything = everything()?;
+    let place = |name, range| Place {
+        name,
+        filter: &everything,
+        range,
+    };
+    let mut places: Vec<Place<'_>> = stretches
+        .iter()
+        .take(MAX_STRETCHES)
+        .map(|stretch| place(name(stretch), stretch.range.clone()))
+        .collect();
+    if places.is_empty() {
+        places.push(place(String::new(), 0..u64::MAX));
+    }
+    say_at(asker, global, (size, true), &places, matched).await
+}
+
+/// What a stretch is called, for who did not ask about these seqs.
+fn name(stretch: &Stretch) -> String {
+    let Range { start, end } = stretch.range;
+    let why = match stretch.why {
+        "" => String::new(),
+        why => format!(", {why}"),
+    };
+    match end.saturating_sub(1) {
+        _ if end == u64::MAX => format!("from entry {start} on{why}: "),
+        last if last == start => format!("at entry {start}{why}: "),
+        last => format!("from entry {start} to entry {last}{why}: "),
+    }
+}
+
+/// Entries of which it is said who was heard from.
+struct Place<'a> {
+    /// What is said before it.
+    name: String,
+    filter: &'a Filter,
+    range: Range<u64>,
+}
+
+/// A size of the ledger, and whether what is said of it is proved.
+type At = (u64, bool);
+
+async fn say_at(
+    asker: &Asker,
+    global: &Global,
+    at: At,
+    places: &[Place<'_>],
+    matched: u64,
+) -> Result<(), Failure> {
     if global.quiet {
         return Ok(());
     }
-    match line(asker, asked).await {
-        Ok(line) => global.say(&line),
+    match lines(asker, at, places).await {
+        Ok(lines) => lines.iter().for_each(|line| global.say(line)),
         Err(failure) if failure.is_denied() => {
             global.say("who was heard from is not told to a reader with bounds");
         }
@@ -83,59 +152,92 @@ pub(super) async fn say(
     Ok(())
 }
 
-async fn line(asker: &Asker, asked: &Asked<'_>) -> Result<String, Failure> {
-    const TOO_MANY: &str = "too many sources to say which were silent: graven coverage does";
-    const NO_SOURCE: &str = "heard from no source";
+/// Who was heard from at a place.
+enum Heard {
+    /// All that are known, whose number this is.
+    Known(usize),
+    /// So many, and not these, with the seqs of what they said last, the newest first.
+    Some(usize, Vec<(String, u64)>),
+    /// It takes too much to tell.
+    Untold,
+}
+
+async fn lines(
+    asker: &Asker,
+    (size, prove): At,
+    places: &[Place<'_>],
+) -> Result<Vec<String>, Failure> {
     // On the wire a size of 0 stands for the newest, and by now there may be entries.
-    if asked.size == 0 {
-        return Ok(NO_SOURCE.to_owned());
+    if size == 0 {
+        return Ok(vec![NO_SOURCE.to_owned()]);
     }
-    let (size, prove) = (Some(asked.size), asked.prove);
     let everything = everything()?;
-    let pages = Some(PAGES);
-    let Some(known) = sources(asker, &everything, 0..u64::MAX, size, prove, pages).await? else {
-        return Ok(TOO_MANY.to_owned());
+    let (at, pages) = (Some(size), Some(PAGES));
+    let Some(known) = sources(asker, &everything, 0..u64::MAX, at, prove, pages).await? else {
+        return Ok(vec![UNTOLD.to_owned()]);
     };
-    let times = range_of(asked.filter);
-    let all = asked.range.start == 0 && asked.range.end >= asked.size;
-    if all && *times.expression() == Expression::All {
-        return Ok(match known.len() {
-            0 => NO_SOURCE.to_owned(),
-            1 => "heard from 1 source".to_owned(),
-            many => format!("heard from {many} sources"),
-        });
+    let mut heard = Vec::with_capacity(places.len());
+    let mut lasts = BTreeSet::new();
+    for place in places {
+        let here = heard_at(asker, (size, prove), place, &known).await?;
+        if let Heard::Some(_, silent) = &here {
+            lasts.extend(silent.iter().take(NAMED).map(|(_, last)| *last));
+        }
+        heard.push(here);
     }
-    let range = asked.range.clone();
-    let Some(heard) = sources(asker, &times, range, size, prove, pages).await? else {
-        return Ok(TOO_MANY.to_owned());
+    let rows = asker.entries(lasts, at, prove).await?;
+    let line = |(place, heard): (&Place<'_>, &Heard)| {
+        let line = heard.line(known.len(), &rows);
+        format!("{}{line}", place.name)
     };
-    let mut silent: Vec<(&String, u64)> = known
-        .iter()
-        .filter(|(source, _)| !heard.contains_key(*source))
-        .map(|(source, tally)| (source, tally.last))
+    Ok(places.iter().zip(&heard).map(line).collect())
+}
+
+async fn heard_at(
+    asker: &Asker,
+    (size, prove): At,
+    place: &Place<'_>,
+    known: &BTreeMap<String, Tally>,
+) -> Result<Heard, Failure> {
+    let all = place.range.start == 0 && place.range.end >= size;
+    if all && *place.filter.expression() == Expression::All {
+        return Ok(Heard::Known(known.len()));
+    }
+    let (range, pages) = (place.range.clone(), Some(PAGES));
+    let found = sources(asker, place.filter, range, Some(size), prove, pages).await?;
+    let Some(found) = found else {
+        return Ok(Heard::Untold);
+    };
+    let silent = known.iter().filter(|(name, _)| !found.contains_key(*name));
+    let mut silent: Vec<(String, u64)> = silent
+        .map(|(name, tally)| (name.clone(), tally.last))
         .collect();
     silent.sort_by_key(|(_, last)| std::cmp::Reverse(*last));
-    let named = silent.get(..NAMED).unwrap_or(&silent);
-    let lasts = named.iter().map(|(_, last)| *last);
-    let rows = asker.entries(lasts, size, prove).await?;
-    let mut names: Vec<String> = named
-        .iter()
-        .map(|(source, last)| {
+    Ok(Heard::Some(found.len(), silent))
+}
+
+impl Heard {
+    /// In words, with when those that are named were last heard from.
+    fn line(&self, known: usize, rows: &BTreeMap<u64, Row>) -> String {
+        let (heard, silent) = match self {
+            Self::Known(0) => return NO_SOURCE.to_owned(),
+            Self::Known(1) => return "heard from 1 source".to_owned(),
+            Self::Known(many) => return format!("heard from {many} sources"),
+            Self::Untold => return UNTOLD.to_owned(),
+            Self::Some(heard, silent) => (heard, silent),
+        };
+        let named = silent.iter().take(NAMED).map(|(source, last)| {
             let when = rows.get(last).map_or("", |row| row.recorded_at.as_str());
             format!("{} (last heard {when}, entry {last})", escape(source))
-        })
-        .collect();
-    if let more @ 1.. = silent.len() - named.len() {
-        names.push(format!("{more} more"));
+        });
+        let mut names: Vec<String> = named.collect();
+        if let more @ 1.. = silent.len() - names.len() {
+            names.push(format!("{more} more"));
+        }
+        let whole = format!("heard from {heard} of {known} sources in this range");
+        match names.join(", ") {
+            names if names.is_empty() => whole,
+            names => format!("{whole}; silent: {names}"),
+        }
     }
-    let whole = format!(
-        "heard from {} of {} sources in this range",
-        heard.len(),
-        known.len()
-    );
-    Ok(if names.is_empty() {
-        whole
-    } else {
-        format!("{whole}; silent: {}", names.join(", "))
-    })
 }

@@ -16,7 +16,7 @@ use crate::entry::Header;
 use crate::entry::body::Body;
 use crate::index::Facts;
 use crate::index::filter::Filter;
-use crate::inquiry::{Expansion, Inquiry};
+use crate::inquiry::{Expansion, Inquiry, Stretch};
 
 /// Some entries could not be judged.
 const PARTIAL: u8 = 6;
@@ -163,6 +163,18 @@ impl Asked {
             prove: true,
         };
         heard::say(&self.asker, global, &asked, found as u64).await
+    }
+
+    /// The same with who was heard from in these stretches; in the whole ledger if there are none.
+    pub(super) async fn say_stretches(
+        &self,
+        global: &Global,
+        found: usize,
+        stretches: &[Stretch],
+    ) -> Result<(), Failure> {
+        say_expansions(global, &self.expansions);
+        self.say_worth(global);
+        heard::say_stretches(&self.asker, global, self.size, stretches, found as u64).await
     }
 
     fn say_worth(&self, global: &Global) {

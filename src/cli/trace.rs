@@ -94,7 +94,10 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         global.say(&format!("no entry names {what}"));
     }
     let cut_off = say_cuts(&traced, options.depth, global);
-    asked.say(global, usize::from(found), None).await?;
+    let stretches = traced.stretches();
+    asked
+        .say_stretches(global, usize::from(found), &stretches)
+        .await?;
     Ok(asked.code(cut_off))
 }
 

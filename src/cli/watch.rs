@@ -1,5 +1,6 @@
 //! `graven watch`: entries that match, as they are sealed.
 
+use std::ops::Range;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use super::answer::Asker;
 use super::arguments::{Connection, Global, Output, Pinned};
 use super::away::Away;
 use super::bodies::{malformed, receive};
-use super::connect::connect_to_ask;
+use super::connect::{Client, connect_to_ask};
 use super::expand::{Linking, expand};
 use super::failure::Failure;
 use super::heard;
@@ -19,6 +20,7 @@ use crate::entry::json::Row;
 use crate::entry::v1;
 use crate::index::Facts;
 use crate::index::filter::{Filter, Truth};
+use crate::inquiry::Stretch;
 use crate::note::{Checkpoint, Note};
 
 #[derive(Debug, Args)]
@@ -57,7 +59,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     let expanded = expand(&asker, filter, Some(size), true, &arguments.linking).await?;
     expanded.say(global);
     let filter = expanded.filter;
-    say_before(&asker, size, global).await?;
+    say_before(&asker, first, size, global).await?;
     let mut watched = Watched {
         filter,
         next: first,
@@ -95,20 +97,36 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         }
     }
     watched.rows.finish()?;
+    let range = first..watched.next;
+    say_watched(&asker, range, &mut client, global).await?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says who was heard from before the watch began. Of whoever was never heard from it cannot be told that they are silent.
-async fn say_before(asker: &Asker, size: u64, global: &Global) -> Result<(), Failure> {
-    let everything = heard::everything()?;
-    let asked = heard::Asked {
-        filter: &everything,
-        range: 0..u64::MAX,
-        size,
-        prove: true,
-    };
+/// Says who was heard from before the watch began: from its first entry on, if that is behind it already, and otherwise in
+/// all the ledger. Of whoever was never heard from it cannot be told that they are silent.
+async fn say_before(asker: &Asker, first: u64, size: u64, global: &Global) -> Result<(), Failure> {
     global.say(&format!("watching behind checkpoint {size}; until there:"));
-    heard::say(asker, global, &asked, size).await
+    let range = if first < size { first } else { 0 }..u64::MAX;
+    let why = "";
+    let behind = Stretch { range, why };
+    let behind = Some(behind).filter(|behind| behind.range.start > 0);
+    heard::say_stretches(asker, global, size, behind.as_slice(), size).await
+}
+
+/// Says who was heard from in what was watched.
+async fn say_watched(
+    asker: &Asker,
+    range: Range<u64>,
+    client: &mut Client,
+    global: &Global,
+) -> Result<(), Failure> {
+    if range.is_empty() {
+        return Ok(());
+    }
+    let newest = client.get_checkpoint(v1::GetCheckpointRequest {}).await?;
+    let size = size_of(&newest.into_inner().checkpoint)?;
+    let why = "watched";
+    heard::say_stretches(asker, global, size, &[Stretch { range, why }], 1).await
 }
 
 /// How many entries a checkpoint covers. Nothing is decided by it but where to begin.
@@ -157,7 +175,10 @@ impl Watched {
                 }
             }
         }
-        self.next = self.next.max(answer.next_seq);
+        // Behind the last that was wanted nothing was looked at.
+        if self.left > 0 {
+            self.next = self.next.max(answer.next_seq);
+        }
         Ok(self.rows.flush()?)
     }
 }

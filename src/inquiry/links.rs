@@ -133,9 +133,7 @@ impl Links {
 
     /// Asks for the links of the names that a filter compares with.
     pub fn of_filter(filter: &Filter) -> Self {
-        let mut names = Vec::new();
-        collect(filter.expression(), &mut names);
-        Self::of_names(names)
+        Self::of_names(names_of(filter))
     }
 
     /// Whether there was more than is followed: the expansion then leaves names out.
@@ -316,6 +314,12 @@ impl Inquiry for Links {
 }
 
 /// The names that a filter asks for, in its order.
+pub(super) fn names_of(filter: &Filter) -> Vec<(NameKind, String)> {
+    let mut names = Vec::new();
+    collect(filter.expression(), &mut names);
+    names
+}
+
 fn collect(expression: &Expression, names: &mut Vec<(NameKind, String)>) {
     match expression {
         Expression::All => {}

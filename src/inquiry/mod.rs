@@ -5,8 +5,10 @@
 //! - [`Lineage`]: what a run, a target or a content was made from, and what was made from it
 //! - [`Links`]: which names meant the same, and when; with [`Expander`], filters that ask for all of them
 //! - [`Reach`]: what could have reached a run
+//! - [`Renames`]: which other names the targets of a filter had at other times
 //! - [`RunDiff`]: what differs under two runs, and who changed it between them
 //! - [`State`]: the newest version of every target at a time
+//! - [`Stretch`]: which entries an answer is about, to say who was silent there
 //!
 //! Each is a state machine that asks nobody by itself. Whoever drives it takes the next [`Question`], gives it the entries
 //! that match, and begins again, until there is nothing left to ask. So the command line answers the questions with proofs
@@ -23,9 +25,11 @@ mod links;
 mod names;
 mod question;
 mod reach;
+mod renames;
 mod run;
 mod run_diff;
 mod state;
+mod stretch;
 mod times;
 mod version;
 
@@ -43,8 +47,10 @@ pub use links::{Alias, Expander, Expansion, Link, Links, MAX_LINKS, MAX_NAMES, N
 pub use names::Names;
 pub use question::{Inquiry, Question, literal};
 pub use reach::{Reach, Reason, ReasonKind, Whose};
+pub use renames::{MAX_RENAMED_NAMES, MAX_RENAMES, Rename, Renames};
 pub use run::{Input, RunRecord};
 pub use run_diff::{Aspect, Difference, Had, RunDiff, Shared};
 pub use state::{MAX_TARGETS, State, TimeBasis};
+pub use stretch::{MAX_STRETCHES, Stretch};
 pub use times::{Span, Times};
 pub use version::{Continuity, continuity, state};

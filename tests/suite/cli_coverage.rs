@@ -140,6 +140,92 @@ fn who_was_silent_all_the_time_or_never_heard_from_is_said() {
     assert!(said.contains("complete to checkpoint 7"), "{said}");
 }
 
+/// A file whose version once changed unrecorded, a run that read it, and sources that fell silent at several times.
+const SILENT: &str = r#"{"action":"agent.heartbeat","source":"agent:early","target":"other:agent-early"}
+{"action":"file.create","source":"agent:fs","target":{"uri":"fs://nfs-1/a","after":"v1"}}
+{"action":"agent.heartbeat","source":"agent:login","target":"other:agent-login"}
+{"action":"run.start","actor":"oidc:c/ann","source":"slurm:c","target":"slurm://c/job/1","run":"1","inputs":[{"uri":"fs://nfs-1/a","version":"v2","role":"code"}]}
+{"action":"file.update","source":"agent:fs","target":{"uri":"fs://nfs-1/a","before":"v2","after":"v3"}}
+{"action":"run.start","actor":"oidc:c/ann","source":"slurm:c","target":"slurm://c/job/2","run":"2","inputs":[{"uri":"fs://nfs-1/a","version":"v3","role":"code"}]}
+{"action":"run.end","actor":"oidc:c/ann","source":"slurm:c","target":"slurm://c/job/2","run":"2"}"#;
+
+/// What a command says on standard error behind `complete`, with no times.
+fn silences(server: &Server, arguments: &[&str]) -> Vec<String> {
+    let said = stderr(&server.run(arguments, ""));
+    let lines = said.lines().filter(|line| line.contains("heard from"));
+    let without = |line: &str| {
+        let words = line.split(' ').filter(|word| !word.starts_with("20"));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    lines.map(without).collect()
+}
+
+#[test]
+fn an_inquiry_says_who_was_silent_where_it_is_about() {
+    let server = Server::dev();
+    server.prints(&["append"], SILENT);
+    const EARLY: &str = "agent:early (last heard entry 0)";
+    const LOGIN: &str = "agent:login (last heard entry 2)";
+    const FS: &str = "agent:fs (last heard entry 4)";
+    let heard = |at: &str, heard: usize, silent: &[&str]| {
+        let silent = silent.join(", ");
+        format!("{at}: heard from {heard} of 4 sources in this range; silent: {silent}")
+    };
+    // The versions, the gap between them, and what came since.
+    let blame = [
+        heard("from entry 1 to entry 4", 3, &[EARLY]),
+        heard(
+            "from entry 1 to entry 4, where a change is missing",
+            3,
+            &[EARLY],
+        ),
+        heard("from entry 4 on", 2, &[LOGIN, EARLY]),
+    ];
+    for format in ["table", "json", "jsonl", "csv"] {
+        assert_eq!(
+            silences(&server, &["blame", "fs://nfs-1/a", "-o", format]),
+            blame
+        );
+    }
+    let diff = [heard("from entry 3 to entry 6", 2, &[LOGIN, EARLY])];
+    assert_eq!(silences(&server, &["diff", "1", "2", "-o", "json"]), diff);
+    let explain = [
+        heard("from entry 1 to entry 6", 3, &[EARLY]),
+        heard(
+            "from entry 5 to entry 6, the run's own",
+            1,
+            &[FS, LOGIN, EARLY],
+        ),
+    ];
+    assert_eq!(silences(&server, &["explain", "2", "-o", "csv"]), explain);
+    let up = [heard("from entry 4 to entry 5", 2, &[LOGIN, EARLY])];
+    assert_eq!(silences(&server, &["trace", "2", "-o", "dot"]), up);
+    let down = [heard("from entry 4 on", 2, &[LOGIN, EARLY])];
+    assert_eq!(
+        silences(&server, &["trace", "--down", "digest:v3", "-o", "jsonl"]).len(),
+        0
+    );
+    assert_eq!(
+        silences(&server, &["trace", "--all", "2", "-o", "jsonl"]),
+        down
+    );
+    let watch = ["watch", "--from", "5", "--count", "1", "-o", "jsonl"];
+    let watched = [
+        heard("from entry 5 on", 1, &[FS, LOGIN, EARLY]),
+        heard("at entry 5, watched", 1, &[FS, LOGIN, EARLY]),
+    ];
+    assert_eq!(silences(&server, &watch), watched);
+    // Of nothing it is said of all.
+    assert_eq!(
+        silences(&server, &["blame", "fs://nfs-1/none"]),
+        ["heard from 4 sources"]
+    );
+    assert_eq!(
+        stderr(&server.run(&["blame", "fs://nfs-1/a", "-q"], "")),
+        ""
+    );
+}
+
 #[test]
 fn every_answer_says_who_was_heard_from() {
     let server = server();

@@ -46,7 +46,12 @@ fn a_history_goes_on_under_a_name_while_it_means_the_same() {
     // Neither the other name's later version, nor a gap where the one name goes on from the other.
     assert_eq!(seqs(&rows), [2, 4]);
     assert_eq!(rows.len(), 2, "{rows:#?}");
-    for line in [ALSO, "in answer to 3 questions", "heard from 1 source\n"] {
+    for line in [
+        ALSO,
+        "in answer to 3 questions",
+        "from entry 2 to entry 4: heard from 1 of 1 sources in this range\n",
+        "from entry 4 on: heard from 1 of 1 sources in this range\n",
+    ] {
         assert!(said.contains(line), "{said}");
     }
     let (rows, said) = ask(&server, &["blame", FILE, "--no-links"]);
@@ -125,7 +130,8 @@ fn nobody_is_foreign_to_a_run_of_their_own_under_another_name() {
     for line in [
         ALSO,
         "oidc:c/ann is also unix:a100/1001",
-        "heard from 1 source\n",
+        "from entry 2 to entry 5: heard from 1 of 1 sources in this range\n",
+        "at entry 5, the run's own: heard from 1 of 1 sources in this range\n",
     ] {
         assert!(said.contains(line), "{said}");
     }
@@ -150,7 +156,7 @@ fn a_difference_was_made_under_another_name_and_by_no_other() {
     for line in [
         ALSO,
         "oidc:c/ann is also unix:a100/1001",
-        "heard from 1 source\n",
+        "from entry 3 to entry 5: heard from 1 of 1 sources in this range\n",
     ] {
         assert!(said.contains(line), "{said}");
     }
@@ -167,7 +173,7 @@ fn a_lineage_begins_at_every_name() {
     assert!(seqs(&rows).contains(&4), "{rows:#?}");
     assert!(!seqs(&rows).contains(&6), "{rows:#?}");
     assert!(
-        said.contains(ALSO) && said.contains("heard from 1 source\n"),
+        said.contains(ALSO) && said.contains("heard from 1 of 1 sources in this range\n"),
         "{said}"
     );
     let (rows, said) = ask(&server, &["trace", FILE, "--no-links"]);
@@ -185,6 +191,8 @@ fn a_watch_takes_the_names_of_when_it_begins_and_an_export_says_who_was_heard_fr
     assert_eq!(seqs(&rows), [2, 4]);
     let until = "watching behind checkpoint 7; until there:\nheard from 1 source\n";
     assert!(said.contains(ALSO) && said.contains(until), "{said}");
+    let watched = "from entry 0 to entry 4, watched: heard from 1 of 1 sources in this range\n";
+    assert!(said.ends_with(watched), "{said}");
     let (rows, said) = ask(&server, &[&watch[..], &["1", "--no-links"]].concat());
     assert_eq!(seqs(&rows), [2]);
     assert!(!said.contains("is also"), "{said}");

@@ -174,3 +174,89 @@ fn what_is_exported_is_what_is_seen() {
     let verified = server.prints(&["verify", case], "");
     assert!(verified.contains("3 entries"), "{verified}");
 }
+
+/// A file that is renamed twice, and copied; another is created under its first name, and one renamed to that.
+const RENAMES: &str = r#"{"action":"file.create","source":"s","target":"fs://n/a"}
+{"action":"file.update","source":"s","target":"fs://n/a"}
+{"action":"file.rename","source":"s","target":{"uri":"fs://n/b","previous_uri":"fs://n/a","before":"v1","after":"v1"}}
+{"action":"file.update","source":"s","target":"fs://n/b"}
+{"action":"file.create","source":"s","target":"fs://n/a"}
+{"action":"file.rename","source":"s","target":{"uri":"fs://n/c","previous_uri":"fs://n/b"}}
+{"action":"file.copy","source":"s","target":{"uri":"fs://n/d","previous_uri":"fs://n/c"}}
+{"action":"file.rename","source":"s","target":{"uri":"fs://n/a","previous_uri":"fs://n/e"}}"#;
+const HINT: &str = "what was done under its other names is not in this answer: ask for these too (graven blame \
+                    follows them)";
+
+#[test]
+fn that_a_target_was_renamed_is_said_where_it_is_asked_for() {
+    let server = Server::dev();
+    server.prints(&["append"], RENAMES);
+    let renamed = |arguments: &[&str]| -> Vec<String> {
+        let output = server.run(arguments, "");
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = stderr(&output);
+        let marks = ["was renamed to", "more rename", "other names"];
+        let about = |line: &&str| marks.iter().any(|mark| line.contains(mark));
+        said.lines().filter(about).map(str::to_owned).collect()
+    };
+    let a_to_b = "fs://n/a was renamed to fs://n/b by entry 2";
+    let b_to_c = "fs://n/b was renamed to fs://n/c by entry 5";
+    let e_to_a = "fs://n/e was renamed to fs://n/a by entry 7";
+    // Backward and forward, and at each name only while it was this target's. A copy gives no name.
+    let cases: [(&[&str], &[&str]); 9] = [
+        (&["log", "--target", "fs://n/b"], &[a_to_b, b_to_c]),
+        (&["log", "--target", "fs://n/c"], &[a_to_b, b_to_c]),
+        (&["log", "--target", "fs://n/a"], &[a_to_b, b_to_c, e_to_a]),
+        (&["log", "--target", "fs://n/e"], &[e_to_a]),
+        (&["log", "--target", "fs://n/d"], &[]),
+        (&["log", "--target", "fs://n/b", "--at", "4"], &[a_to_b]),
+        (
+            &["log", "--target", "fs://n/c", "-o", "json"],
+            &[a_to_b, b_to_c],
+        ),
+        (&["log", "input = fs://n/e", "--count"], &[e_to_a]),
+        (&["export", "--target", "fs://n/e", "-o", "csv"], &[e_to_a]),
+    ];
+    for (arguments, expected) in cases {
+        let hint = (!expected.is_empty()).then_some(HINT);
+        let expected: Vec<&str> = expected.iter().copied().chain(hint).collect();
+        assert_eq!(renamed(arguments), expected, "{arguments:?}");
+    }
+    // The answer itself stays what was asked.
+    assert_eq!(seqs(&server, &["--target", "fs://n/b"]), [2, 3]);
+    let silent: [&[&str]; 5] = [
+        &["log", "--target", "fs://n/b", "--no-links"],
+        &["log", "--target", "fs://n/b", "-q"],
+        &["log", "--target", "fs://n/*"],
+        &["log", "--target", "fs://n/none"],
+        &[
+            "log",
+            "target = fs://n/a OR target = fs://n/b OR target = fs://n/c OR target = fs://n/e",
+        ],
+    ];
+    for arguments in silent {
+        assert_eq!(renamed(arguments), Vec::<String>::new(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn of_many_renames_some_are_said_and_that_there_are_more() {
+    let server = Server::dev();
+    let rename = |number: u64| {
+        format!(
+            r#"{{"action":"file.rename","source":"s","target":{{"uri":"fs://n/saved","previous_uri":"fs://n/saved.{number}"}}}}"#
+        )
+    };
+    let events: Vec<String> = (0..300).map(rename).collect();
+    server.prints(&["append"], &events.join("\n"));
+    let said = |arguments: &[&str]| stderr(&server.run(arguments, ""));
+    let all = said(&["log", "--count", "--target", "fs://n/saved"]);
+    assert!(all.contains("fs://n/saved.4 was renamed to"), "{all}");
+    assert!(!all.contains("fs://n/saved.5 was renamed to"), "{all}");
+    assert!(
+        all.contains("there are more renames than are followed"),
+        "{all}"
+    );
+    let some = said(&["log", "--count", "--target", "fs://n/saved", "--at", "9"]);
+    assert!(some.contains("and 4 more renames\n"), "{some}");
+}

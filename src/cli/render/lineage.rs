@@ -8,7 +8,7 @@ use super::escape::escape;
 use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, write_records};
 use crate::entry::json::{short_version, time};
 use crate::entry::v1;
-use crate::inquiry::{Cut, Direction, Edge, Evidence, Lineage, Node, NodeInfo, Relation};
+use crate::inquiry::{Cut, Direction, Edge, Evidence, Lineage, Node, NodeInfo, Relation, Stretch};
 
 /// A lineage to write.
 pub(crate) struct Traced {
@@ -31,6 +31,11 @@ impl Traced {
             edges,
             cuts,
         }
+    }
+
+    /// Which entries it is about.
+    pub(crate) fn stretches(&self) -> Vec<Stretch> {
+        Stretch::of_lineage(&self.edges, self.direction)
     }
 
     pub(crate) fn cuts(&self) -> &[Cut] {
