@@ -41,16 +41,16 @@ pub struct Renames {
     /// The names that the filter asks for.
     asked_for: BTreeSet<String>,
     /// What is followed, each once.
-    known: BTreeSet<Name>,
-    waiting: Vec<Name>,
-    asking: Vec<Name>,
+    known: BTreeSet<Lead>,
+    waiting: Vec<Lead>,
+    asking: Vec<Lead>,
     found: BTreeMap<(u64, String), Rename>,
     cut_off: bool,
 }
 
-/// A name while it is a target's.
+/// A name to follow, as long as it is the target's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Name {
+struct Lead {
     name: String,
     /// What was renamed to it before this seq is the target; 0 for nothing.
     before: u64,
@@ -65,7 +65,7 @@ impl Renames {
         for (kind, name) in names_of(filter) {
             if kind == NameKind::Target {
                 renames.asked_for.insert(name.clone());
-                renames.meet(Name {
+                renames.meet(Lead {
                     name,
                     before: u64::MAX,
                     from: Some(0),
@@ -87,7 +87,7 @@ impl Renames {
         self.cut_off
     }
 
-    fn meet(&mut self, name: Name) {
+    fn meet(&mut self, name: Lead) {
         // Before the first entry nothing was renamed.
         let nothing = name.before == 0 && name.from.is_none();
         if nothing || self.known.contains(&name) {
@@ -118,7 +118,7 @@ impl Renames {
     fn question(&self) -> Option<Question> {
         let mut comparisons = Vec::new();
         let (mut start, mut end) = (u64::MAX, 0);
-        for Name { name, before, from } in &self.asking {
+        for Lead { name, before, from } in &self.asking {
             let name = literal(name);
             if *before > 0 {
                 comparisons.push(format!("target = {name}"));
@@ -176,10 +176,10 @@ impl Inquiry for Renames {
             if old.is_empty() || old == new {
                 continue;
             }
-            for Name { name, before, from } in &asking {
+            for Lead { name, before, from } in &asking {
                 if name == new && seq < *before {
                     self.add(seq, old, new);
-                    self.meet(Name {
+                    self.meet(Lead {
                         name: old.clone(),
                         before: seq,
                         from: None,
@@ -187,7 +187,7 @@ impl Inquiry for Renames {
                 }
                 if name == old && from.is_some_and(|from| from <= seq) {
                     self.add(seq, old, new);
-                    self.meet(Name {
+                    self.meet(Lead {
                         name: new.clone(),
                         before: 0,
                         from: Some(seq.saturating_add(1)),

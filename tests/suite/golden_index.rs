@@ -20,13 +20,13 @@ use graven::verify::{
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use super::golden_events::full;
+use super::golden_events::{full, minimal};
 use super::verify_support::{Sealer, Whole, checked, event_message};
 
 const SPAN: u64 = 1_024;
 const HOUR: i64 = 3_600_000_000_000;
 const ACTOR: &[u8] = b"unix:a100/3";
-const FILTER: &str = "target = file://a100-17/data/503";
+pub(super) const FILTER: &str = "target = file://a100-17/data/503";
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
     bytes
@@ -43,7 +43,7 @@ fn bytes_of(hex: &str) -> Vec<u8> {
 
 type Section = BTreeMap<String, String>;
 
-type Built = Segment<Whole>;
+pub(super) type Built = Segment<Whole>;
 
 const FIRST: SegmentId = SegmentId {
     level: 0,
@@ -54,7 +54,7 @@ fn open((record, bytes): (SegmentRecord, Vec<u8>)) -> Built {
     Segment::open(Whole(bytes.into()), record).unwrap()
 }
 
-fn event(n: u64) -> v1::Event {
+pub(super) fn event(n: u64) -> v1::Event {
     if n == 1 {
         return full();
     }
@@ -96,7 +96,7 @@ fn facts(sealer: &Sealer, seq: usize) -> Facts {
 }
 
 /// The segment of the first entries.
-fn segment(sealer: &Sealer) -> Built {
+pub(super) fn segment(sealer: &Sealer) -> Built {
     let mut terms = TermMap::default();
     for seq in 0..SPAN as usize {
         terms.push_entry(&facts(sealer, seq));
@@ -105,7 +105,10 @@ fn segment(sealer: &Sealer) -> Built {
 }
 
 /// A ledger of 1,024 entries, what `root` makes of them in a seal, and two more.
-fn sealed(event: impl Fn(u64) -> v1::Event, root: impl Fn(&Sealer) -> v1::SealLevel) -> Sealer {
+pub(super) fn sealed(
+    event: impl Fn(u64) -> v1::Event,
+    root: impl Fn(&Sealer) -> v1::SealLevel,
+) -> Sealer {
     let mut sealer = Sealer::new();
     for n in 0..SPAN {
         sealer.append(&checked(&event(n)));
@@ -121,7 +124,7 @@ fn sealed(event: impl Fn(u64) -> v1::Event, root: impl Fn(&Sealer) -> v1::SealLe
     sealer
 }
 
-fn level(record: &SegmentRecord) -> v1::SealLevel {
+pub(super) fn level(record: &SegmentRecord) -> v1::SealLevel {
     v1::SealLevel {
         segments: 1,
         root: record.leaf_hash().to_vec(),
@@ -206,19 +209,19 @@ fn terms_section(sealer: &Sealer) -> Section {
     joined.collect()
 }
 
-fn message(header: &Header, body: &Body) -> v1::Entry {
-    let parts = body.parts().iter().map(|(tag, content)| {
-        let Content::Disclosed { bytes, salt } = content else {
-            panic!("all is disclosed");
-        };
-        v1::Part {
-            erased_by: None,
-            tag: tag.number().into(),
-            content: Some(v1::part::Content::Disclosed(v1::DisclosedPart {
+pub(super) fn message(header: &Header, body: &Body) -> v1::Entry {
+    use v1::part::Content as Sent;
+    let parts = body.parts().iter().map(|(tag, content)| v1::Part {
+        erased_by: None,
+        tag: tag.number().into(),
+        content: Some(match content {
+            Content::Disclosed { bytes, salt } => Sent::Disclosed(v1::DisclosedPart {
                 encoded: bytes.to_vec(),
                 salt: salt.to_vec(),
-            })),
-        }
+            }),
+            Content::Withheld(commitment) => Sent::Withheld(commitment.to_vec()),
+            Content::Erased(commitment) => Sent::Erased(commitment.to_vec()),
+        }),
     });
     v1::Entry {
         header: header.encode().to_vec(),
@@ -227,7 +230,7 @@ fn message(header: &Header, body: &Body) -> v1::Entry {
 }
 
 /// The whole answer to the filter.
-fn page(sealer: &Sealer, segment: &Built) -> v1::SearchResponse {
+pub(super) fn page(sealer: &Sealer, segment: &Built) -> v1::SearchResponse {
     let (tree, size) = (sealer.tree(), sealer.size());
     let target = Term {
         tag: 10,
@@ -293,7 +296,7 @@ fn path(name: &str) -> PathBuf {
 }
 
 /// Compares with a file, which is written first if that is asked for.
-fn compare(name: &str, made: &str) {
+pub(super) fn compare(name: &str, made: &str) {
     let path = path(name);
     if std::env::var_os("GRAVEN_WRITE_GOLDEN").is_some() && !path.exists() {
         std::fs::write(&path, made).unwrap();
@@ -392,11 +395,18 @@ fn witnessed(n: u64) -> v1::Event {
 
 /// The segment of the first entries, as if mallory had not been there at entry 17.
 fn without_mallory(sealer: &Sealer) -> Built {
+    with_another_17(sealer, |what| {
+        what.participants = vec!["oidc:corp/wit0017".into()];
+    })
+}
+
+/// The segment of the first entries, as if entry 17 said something else.
+fn with_another_17(sealer: &Sealer, change: impl Fn(&mut v1::What)) -> Built {
     let mut terms = TermMap::default();
     for seq in 0..SPAN as usize {
         let mut facts = facts(sealer, seq);
         if seq == 17 {
-            facts.what.participants = vec!["oidc:corp/wit0017".into()];
+            change(&mut facts.what);
         }
         terms.push_entry(&facts);
     }
@@ -470,8 +480,22 @@ fn golden_accusations_have_not_changed_and_hold() {
             ..Default::default()
         },
     };
+    // Of the segment nothing is shown, so that all its entries have to be.
+    let hiding = sealed(minimal, |sealer| {
+        let segment = with_another_17(sealer, |what| what.action = "file.read".into());
+        level(segment.record())
+    });
+    let of_segment = 0..SPAN as usize;
+    let all = hiding.headers[of_segment.clone()].iter().cloned();
+    let entries = Contradiction::Entries {
+        earlier: None,
+        before: Vec::new(),
+        entries: all.zip(hiding.bodies[of_segment].iter().cloned()).collect(),
+        hashes: prove_range(&hiding.tree(), 0, SPAN, hiding.size()).unwrap(),
+    };
     for (name, sealer, contradiction) in [
         ("list", &liar, list),
+        ("entries", &hiding, entries),
         ("form", &formless, form),
         ("seal", &beyond, Contradiction::Seal),
     ] {

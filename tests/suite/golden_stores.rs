@@ -158,6 +158,10 @@ fn accusations_of_version_1_hold() {
         ),
         ("form", "is no segment: "),
         (
+            "entries",
+            "segment 0 of level 0 (entries 0 to 1023) is not what its entries come to",
+        ),
+        (
             "seal",
             "the seal is over 2048 entries, more than there are before it",
         ),

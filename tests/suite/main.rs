@@ -89,6 +89,7 @@ mod format_doc;
 mod fuzz_decoders;
 #[cfg(feature = "server")]
 mod git_support;
+mod golden_case;
 #[cfg(feature = "server")]
 mod golden_erasure;
 mod golden_events;
@@ -108,6 +109,7 @@ mod inquiry_coverage;
 mod inquiry_history;
 mod inquiry_lineage;
 mod inquiry_links;
+mod inquiry_renames;
 mod inquiry_support;
 #[cfg(feature = "server")]
 mod investigation;

@@ -257,8 +257,6 @@ def message(entry):
     )
 
 
-
-
 def page(ledger, segment, term):
     """The whole answer to a comparison with a term that one entry of the segment has."""
     leaf = segment.terms.index(term) // LEAF_TERMS
@@ -302,8 +300,9 @@ def page(ledger, segment, term):
     ).SerializeToString()
 
 
-def main():
-    ledger, sections = Indexed(), {}
+def indexed():
+    """The ledger, its segment, and what each of its first entries is found by."""
+    ledger = Indexed()
     for n in range(SPAN):
         ledger.append(n, event(n))
     found = [terms(entry.kind, entry.parts) for entry in ledger.entries]
@@ -317,6 +316,11 @@ def main():
     )
     for n in (SPAN + 1, SPAN + 2):
         ledger.append(n, event(n))
+    return ledger, segment, found
+
+
+def main():
+    (ledger, segment, found), sections = indexed(), {}
     shown = {f"{tag}": [] for tag in range(37)}
     for tag, value in sorted(found[1]):
         shown[f"{tag}"].append(value.hex())
@@ -341,4 +345,5 @@ def main():
     print(json.dumps(sections, indent=2, sort_keys=True, ensure_ascii=False))
 
 
-main()
+if __name__ == "__main__":
+    main()
