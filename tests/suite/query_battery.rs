@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ed25519_dalek::SigningKey;
-use graven::entry::body::Body;
+use graven::entry::body::{Body, Content};
 use graven::entry::wire::read_entry;
 use graven::entry::{CheckedEvent, Header, Seed, Tag, signature, v1};
 use graven::index::filter::{Filter, Truth};
@@ -476,11 +476,13 @@ fn random_filter(random: &mut Random, asked: &Asked, depth: u32) -> String {
     }
 }
 
-/// Withholds some parts of some of the entries that a page shows.
+/// Withholds some parts of some of the entries that a page shows. Of those, all that is then withheld: the server does so
+/// itself where the rest tells that an entry does not match, and that rest may be hidden now.
 fn hide(random: &mut Random, page: &mut v1::SearchResponse) -> Vec<(u64, Tag)> {
     let mut hidden = Vec::new();
     for entry in &mut page.entries {
         let (header, body) = read_entry(entry).unwrap();
+        let before = hidden.len();
         for part in &mut entry.parts {
             let tag = Tag::from_number(part.tag).unwrap();
             if random.one_in(4) {
@@ -488,6 +490,12 @@ fn hide(random: &mut Random, page: &mut v1::SearchResponse) -> Vec<(u64, Tag)> {
                 part.content = Some(v1::part::Content::Withheld(commitment.to_vec()));
                 hidden.push((header.seq, tag));
             }
+        }
+        if hidden.len() > before {
+            let withheld = body.parts().iter().filter_map(|(tag, content)| {
+                matches!(content, Content::Withheld(_)).then_some((header.seq, *tag))
+            });
+            hidden.extend(withheld);
         }
     }
     hidden
