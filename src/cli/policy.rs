@@ -102,7 +102,7 @@ impl Record for Listed<'_> {
 }
 
 pub(super) fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
-    let file = PolicyFile::open(&arguments.file)?;
+    let file = PolicyFile::open(Some(&arguments.file))?;
     let policy = file.subscribe().borrow().clone();
     if let Some(identity) = &arguments.identity {
         names::check_identity(identity)

@@ -355,7 +355,7 @@ fn policy(config: &Config) -> Result<PolicyFile, Failure> {
              [[grant]] with identity and role (writer, reader, auditor, operator)",
         )
     })?;
-    Ok(PolicyFile::open(path)?)
+    Ok(PolicyFile::open(Some(path))?)
 }
 
 fn address(setting: &str, text: &str) -> Result<SocketAddr, Failure> {

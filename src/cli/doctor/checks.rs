@@ -124,7 +124,7 @@ fn access(patient: &Patient) -> Checked {
         let found = "nobody could do anything: there is no policy";
         return row("access", Outcome::Fail, found);
     };
-    let opened = PolicyFile::open(path).map_err(|error| Failure::from(error).message());
+    let opened = PolicyFile::open(Some(path)).map_err(|error| Failure::from(error).message());
     match opened.and_then(|policy| {
         let identities = config.identities(&policy);
         identities.map(drop).map_err(|failure| failure.message())
