@@ -183,6 +183,26 @@ fn a_pending_version_is_told_by_the_entry_that_wrote_it() {
 }
 
 #[test]
+fn a_rename_that_says_no_version_joins_both_names() {
+    let lines = r#"
+{"action":"file.create","actor":"oidc:c/x","source":"s","target":{"uri":"fs://n/old.py","after":"v1"}}
+{"action":"file.rename","actor":"oidc:c/y","source":"s","target":{"uri":"fs://n/new.py","previous_uri":"fs://n/old.py"}}
+{"action":"run.start","actor":"oidc:c/x","source":"s","run":"2","target":"slurm://c/job/2","inputs":["fs://n/new.py"]}
+"#;
+    let joined = [
+        "old.py v1 -> new.py by 1: renamed, inferred, 1",
+        "new.py by 1 -> run 2: used, inferred, 2",
+    ];
+    has(&edges(lines, "2", options(Direction::Up)), &joined);
+    let down = edges(lines, "fs://n/old.py", options(Direction::Down));
+    has(&down, &joined);
+    // Nobody recorded what the old name held.
+    let alone: String = lines.lines().skip(2).collect::<Vec<_>>().join("\n");
+    let down = edges(&alone, "fs://n/old.py", options(Direction::Down));
+    has(&down, &["old.py -> new.py by 0: renamed, declared, 0"]);
+}
+
+#[test]
 fn a_job_is_its_run_and_what_nobody_named_is_not_found() {
     let up = edges(LAB, "slurm://a100/job/42", options(Direction::Up));
     has(

@@ -253,8 +253,9 @@ impl Lineage {
         let mut any = false;
         for (uri, reads) in std::mem::take(&mut walk.reads) {
             let name = literal(&uri);
-            let filter =
-                format!("((target = {name} AND (after:* OR before:*)) OR output = {name})");
+            let filter = format!(
+                "((target = {name} AND (after:* OR before:* OR previous_target:*)) OR output = {name})"
+            );
             let Ok(question) = Question::new(&filter) else {
                 let nodes = reads.iter().map(|read| Cut::Name(read.reader));
                 self.cuts.extend(nodes);

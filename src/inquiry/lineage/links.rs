@@ -159,15 +159,15 @@ fn of_target(facts: &Facts, target: &v1::Target, run: Option<&End>, links: &mut 
         }
         return;
     }
+    let renamed = !target.previous_uri.is_empty();
     let after = match &target.after {
         Some(after) if is_absent(after) => return,
         Some(after) => after.ids.clone(),
-        None if writes(action) => Vec::new(),
+        None if renamed || writes(action) => Vec::new(),
         None => return,
     };
     let before = target.before.as_ref().map_or(&[][..], |before| &before.ids);
     let same = before.iter().any(|id| after.contains(id));
-    let renamed = !target.previous_uri.is_empty();
     if same && !renamed {
         return;
     }
