@@ -17,10 +17,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use graven::entry::CheckedEvent;
+use graven::entry::{CheckedEvent, v1};
 use graven::index::filter::Filter;
-use graven::ledger::{Directory, Ledger, Search};
+use graven::ledger::{Appended, Directory, Ledger, Search};
 use graven::store::Direction;
+use prost::Message;
 use support::{checked, load};
 
 /// Entries before anything is asked.
@@ -42,9 +43,10 @@ fn main() {
         next: Cell::new(0),
     };
     for _ in 0..ENTRIES / 1_000 {
-        bench.append(bench.events(1_000));
+        drop(bench.append(bench.events(1_000)));
     }
     bench.appends(&mut criterion);
+    bench.receipts(&mut criterion);
     bench.reads(&mut criterion);
     bench.searches(&mut criterion);
     criterion.final_summary();
@@ -74,11 +76,11 @@ impl Bench {
             .collect()
     }
 
-    fn append(&self, events: Vec<CheckedEvent>) {
+    fn append(&self, events: Vec<CheckedEvent>) -> Appended {
         let submission = self.ledger.prepare(events, &support::envelope()).unwrap();
         self.runtime
             .block_on(self.ledger.append(submission))
-            .unwrap();
+            .unwrap()
     }
 
     fn appends(&self, criterion: &mut Criterion) {
@@ -88,12 +90,40 @@ impl Bench {
             group.bench_function(name, |b| {
                 b.iter_batched(
                     || self.events(count),
-                    |events| self.append(events),
+                    |events| drop(self.append(events)),
                     BatchSize::PerIteration,
                 );
             });
         }
         group.finish();
+    }
+
+    /// From the outcome of an append to the bytes of its receipt.
+    fn receipts(&self, criterion: &mut Criterion) {
+        let mut group = criterion.benchmark_group("ledger");
+        for (name, count) in [("receipt for 1", 1), ("receipt for 1,000", 1_000)] {
+            let appended = self.append(self.events(count));
+            group.throughput(Throughput::Elements(count));
+            group.bench_function(name, |b| b.iter(|| self.receipt(appended.clone())));
+        }
+        group.finish();
+    }
+
+    fn receipt(&self, appended: Appended) -> Vec<u8> {
+        let range = appended.first_seq..appended.first_seq + appended.seeds.len() as u64;
+        let size = appended.published.size();
+        let proof = self.ledger.prove_range(range, size).unwrap();
+        let receipt = v1::Receipt {
+            first_seq: appended.first_seq,
+            recorded_at: appended.recorded_at,
+            previous: appended.previous.to_vec(),
+            envelopes: appended.envelopes.into_iter().map(Vec::from).collect(),
+            seeds: appended.seeds.into_flattened(),
+            proof: proof.into_flattened(),
+            checkpoint: appended.published.note.clone(),
+            redacted: Vec::new(),
+        };
+        receipt.encode_to_vec()
     }
 
     fn reads(&self, criterion: &mut Criterion) {
