@@ -11,6 +11,7 @@ use super::actor_signer::ActorSigner;
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::connect::{Client, connect};
 use super::failure::Failure;
+use super::render::{escape, json_safe, redaction_text};
 use super::submit::{Batch, Placed, Refused};
 use crate::entry::{CheckedEvent, v1};
 use crate::note::VerifierKey;
@@ -85,7 +86,8 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         .map(|key| ActorSigner::new(key, pinned.as_ref()))
         .transpose()?;
     let mut client = connect(&arguments.connection).await?;
-    let mut sender = Sender::new(&mut client, pinned.as_ref(), arguments.output.output);
+    let format = arguments.output.output;
+    let mut sender = Sender::new(&mut client, pinned.as_ref(), format, global);
     sender.signer = signer;
     if let Some(action) = &arguments.action {
         let event = sender.read(&arguments.json(action)?)?;
@@ -106,10 +108,11 @@ pub(super) async fn append_one(
     output: &Output,
     pinned: &Pinned,
     connection: &Connection,
+    global: &Global,
 ) -> Result<(), Failure> {
     let pinned = pinned.key()?;
     let mut client = connect(connection).await?;
-    let mut sender = Sender::new(&mut client, pinned.as_ref(), output.output);
+    let mut sender = Sender::new(&mut client, pinned.as_ref(), output.output, global);
     sender.add(event, None).await?;
     sender.finish().await
 }
@@ -174,6 +177,7 @@ struct Sender<'a> {
     pinned: Option<&'a VerifierKey>,
     signer: Option<ActorSigner>,
     format: Format,
+    global: &'a Global,
     batch: Batch,
     /// The line of each event of the batch.
     lines: Vec<Option<u64>>,
@@ -181,12 +185,18 @@ struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    fn new(client: &'a mut Client, pinned: Option<&'a VerifierKey>, format: Format) -> Self {
+    fn new(
+        client: &'a mut Client,
+        pinned: Option<&'a VerifierKey>,
+        format: Format,
+        global: &'a Global,
+    ) -> Self {
         Self {
             client,
             pinned,
             signer: None,
             format,
+            global,
             batch: Batch::default(),
             lines: Vec::new(),
             printed: 0,
@@ -239,11 +249,25 @@ impl<'a> Sender<'a> {
         let sent = self.batch.send(self.client, self.pinned).await;
         let placed = sent.map_err(|refused| self.name_line(refused))?;
         self.batch = Batch::default();
-        self.lines.clear();
-        for placed in placed {
-            self.print(placed)?;
+        let lines = std::mem::take(&mut self.lines);
+        for (placed, line) in placed.into_iter().zip(lines) {
+            self.tell(&placed, line);
+            self.print(&placed)?;
         }
         Ok(())
+    }
+
+    /// Says what was put out of an event before it was sealed.
+    fn tell(&self, placed: &Placed, line: Option<u64>) {
+        if placed.redactions.is_empty() {
+            return;
+        }
+        let line = line.map_or_else(String::new, |line| format!("line {line}, "));
+        let notes: Vec<String> = placed.redactions.iter().map(redaction_text).collect();
+        let (seq, notes) = (placed.seq, notes.join("; "));
+        let notes = escape(&notes);
+        self.global
+            .say(&format!("{line}entry {seq}: redacted {notes}"));
     }
 
     fn name_line(&self, refused: Refused) -> Failure {
@@ -259,18 +283,18 @@ impl<'a> Sender<'a> {
         }
     }
 
-    fn print(&mut self, placed: Placed) -> io::Result<()> {
-        let Placed { seq, duplicate } = placed;
+    fn print(&mut self, placed: &Placed) -> io::Result<()> {
+        let Placed { seq, duplicate, .. } = placed;
         let mut out = io::stdout();
         let first = self.printed == 0;
         self.printed += 1;
         match self.format {
-            Format::Table if duplicate => writeln!(out, "{seq} was there already"),
+            Format::Table if *duplicate => writeln!(out, "{seq} was there already"),
             Format::Table => writeln!(out, "{seq}"),
-            Format::Jsonl => writeln!(out, "{}", json!({ "seq": seq, "duplicate": duplicate })),
+            Format::Jsonl => writeln!(out, "{}", json(placed)),
             Format::Json => {
                 out.write_all(if first { b"[\n" } else { b",\n" })?;
-                write!(out, "{}", json!({ "seq": seq, "duplicate": duplicate }))
+                write!(out, "{}", json(placed))
             }
             Format::Csv => {
                 if first {
@@ -289,4 +313,21 @@ impl<'a> Sender<'a> {
         }
         Ok(())
     }
+}
+
+/// Where an event is, and what was put out of it, if something was.
+fn json(placed: &Placed) -> String {
+    let mut object = Map::from_iter([
+        ("seq".to_owned(), json!(placed.seq)),
+        ("duplicate".to_owned(), json!(placed.duplicate)),
+    ]);
+    if !placed.redactions.is_empty() {
+        let note = |note: &v1::Redaction| {
+            let v1::Redaction { rule, field, count } = note;
+            json!({ "rule": rule, "field": field, "count": count })
+        };
+        let notes = placed.redactions.iter().map(note).collect();
+        object.insert("redactions".to_owned(), Value::Array(notes));
+    }
+    json_safe(&Value::Object(object).to_string()).into_owned()
 }

@@ -68,6 +68,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         imported: 0,
         there: 0,
         conflicts: 0,
+        redacted: 0,
     };
     let mut batch = Batch::default();
     for event in history.events().map_err(failed)? {
@@ -103,6 +104,8 @@ struct Import<'a> {
     imported: u64,
     there: u64,
     conflicts: u64,
+    /// Of so many something was put out before they were sealed.
+    redacted: u64,
 }
 
 impl Import<'_> {
@@ -115,6 +118,8 @@ impl Import<'_> {
                     let there = placed.iter().filter(|placed| placed.duplicate).count() as u64;
                     self.there += there;
                     self.imported += placed.len() as u64 - there;
+                    let redacted = placed.iter().filter(|placed| !placed.redactions.is_empty());
+                    self.redacted += redacted.count() as u64;
                     break;
                 }
                 Err(Refused::Conflict(index, _)) => {
@@ -139,6 +144,13 @@ impl Import<'_> {
                 summary,
                 ", {} were there already as another importer or git described them",
                 self.conflicts
+            );
+        }
+        if self.redacted > 0 {
+            let _ = write!(
+                summary,
+                "; rules put something out of {}, as `graven show` says of each",
+                self.redacted
             );
         }
         summary

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::actor_keys::{REGISTER, REVOKE, target};
 use super::append::{append_one, read};
-use super::arguments::{Connection, Output, Pinned};
+use super::arguments::{Connection, Global, Output, Pinned};
 use super::failure::Failure;
 use crate::entry::ssh_signature::PublicKey;
 
@@ -70,10 +70,10 @@ struct Name {
     file: PathBuf,
 }
 
-pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
     match &arguments.command {
-        Command::Register(statement) => append(statement, REGISTER).await?,
-        Command::Revoke(statement) => append(statement, REVOKE).await?,
+        Command::Register(statement) => append(statement, REGISTER, global).await?,
+        Command::Revoke(statement) => append(statement, REVOKE, global).await?,
         Command::Name(name) => {
             let key = read_key(&name.file)?;
             writeln!(anstream::stdout(), "{}", target(&key.name()))?;
@@ -82,7 +82,7 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn append(statement: &Statement, action: &str) -> Result<(), Failure> {
+async fn append(statement: &Statement, action: &str, global: &Global) -> Result<(), Failure> {
     let key = read_key(&statement.file)?;
     let mut event = Map::from_iter([
         ("action".to_owned(), Value::from(action)),
@@ -106,6 +106,7 @@ async fn append(statement: &Statement, action: &str) -> Result<(), Failure> {
         &statement.output,
         &statement.pinned,
         &statement.connection,
+        global,
     )
     .await
 }

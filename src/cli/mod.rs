@@ -169,7 +169,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let global = arguments.global;
     match arguments.command {
         Command::Keygen(arguments) => keygen::run(&arguments),
-        Command::Key(arguments) => in_runtime(key::run(&arguments)),
+        Command::Key(arguments) => in_runtime(key::run(&arguments, &global)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Policy(arguments) => policy::run(&arguments, &global),
         Command::Redact(arguments) => redact::run(&arguments, &global),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::append;
 use super::arguments::{Global, Output};
 use super::failure::Failure;
-use super::render::{Machine, Record, escape, write_records};
+use super::render::{Machine, Record, escape, redaction_text, write_records};
 use crate::entry::{CheckedEvent, hex, json, v1};
 use crate::service::RedactionFile;
 use crate::service::redaction::Rules;
@@ -117,22 +117,18 @@ fn judge(rules: &Rules, event: &v1::Event, line: u64) -> Vec<Found> {
 
 fn write_lines(found: &[Found]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    for Found {
-        line,
-        field,
-        rule,
-        count,
-        refused,
-    } in found
-    {
-        let rule = escape(rule.as_deref().unwrap_or_default());
-        match refused {
-            None => writeln!(
-                out,
-                "line {line}: {field} by the rule {rule}, {count} times"
-            )?,
-            Some(refused) => writeln!(out, "line {line}: REFUSED: {}", escape(refused))?,
+    for found in found {
+        let line = found.line;
+        if let Some(refused) = &found.refused {
+            writeln!(out, "line {line}: REFUSED: {}", escape(refused))?;
+            continue;
         }
+        let note = v1::Redaction {
+            rule: found.rule.clone().unwrap_or_default(),
+            field: found.field.clone(),
+            count: found.count,
+        };
+        writeln!(out, "line {line}: {}", escape(&redaction_text(&note)))?;
     }
     Ok(())
 }

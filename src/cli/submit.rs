@@ -23,11 +23,13 @@ const TRIES: u32 = 20;
 const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 /// What became of one event.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Placed {
     pub(super) seq: u64,
     /// It was there already.
     pub(super) duplicate: bool,
+    /// What rules put out of it before it was sealed. Of an entry of which a part was erased since this is not known.
+    pub(super) redactions: Vec<v1::Redaction>,
 }
 
 /// Why a batch was refused.
@@ -215,27 +217,47 @@ fn verify(
 
 /// The seq of every event of a batch.
 fn place(events: usize, answer: &v1::AppendBatchResponse) -> Result<Vec<Placed>, Failure> {
-    let mut next = answer.receipt.as_ref().map(|receipt| receipt.first_seq);
+    let new = answer.receipt.as_ref();
+    let mut next = new.map(|receipt| receipt.first_seq);
+    let mut count = 0;
     let mut duplicates = answer.duplicates.iter().peekable();
     let mut placed = Vec::with_capacity(events);
     for index in 0..events {
         let there = duplicates.next_if(|duplicate| duplicate.index as usize == index);
-        let seq = match there {
-            Some(duplicate) => {
-                let receipt = duplicate.receipt.as_ref();
-                receipt
-                    .map(|receipt| receipt.first_seq)
-                    .or(duplicate.erased_seq)
-            }
-            None => next.inspect(|seq| next = seq.checked_add(1)),
+        let (seq, redactions) = if let Some(duplicate) = there {
+            let receipt = duplicate.receipt.as_ref();
+            let seq = receipt.map(|receipt| receipt.first_seq);
+            (seq.or(duplicate.erased_seq), redactions(receipt, 0))
+        } else {
+            let found = redactions(new, count);
+            count += 1;
+            (next.inspect(|seq| next = seq.checked_add(1)), found)
         };
         let seq = seq.ok_or_else(|| malformed("a receipt is missing"))?;
         placed.push(Placed {
             seq,
             duplicate: there.is_some(),
+            redactions,
         });
     }
     Ok(placed)
+}
+
+/// What was put out of the event `index` of a receipt, as its envelope says.
+fn redactions(receipt: Option<&v1::Receipt>, index: usize) -> Vec<v1::Redaction> {
+    let is_changed = |receipt: &&v1::Receipt| {
+        let mut changed = receipt.redacted.iter();
+        changed.any(|part| part.index as usize == index)
+    };
+    let Some(receipt) = receipt.filter(is_changed) else {
+        return Vec::new();
+    };
+    // One envelope stands for all where they are the same.
+    let envelopes = &receipt.envelopes;
+    let envelope = envelopes.get(index).or(envelopes.first());
+    let envelope = envelope.map(|envelope| v1::Envelope::decode(envelope.as_slice()));
+    let envelope = envelope.and_then(Result::ok).unwrap_or_default();
+    envelope.redactions
 }
 
 fn refused(status: Status) -> Refused {

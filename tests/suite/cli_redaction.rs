@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use graven::ledger::{Directory, Home};
+use graven::store::{Direction, KeyRange, Space};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::cli_support::{Server, graven, run, stderr, stdout, text};
+use super::git_support::Repo;
 
 const SECRET: &str = "Zq7Kx2Wv9Tt4Jm6Pn8Rb";
 const RULES: &str = "[[rule]]\nname = \"corp\"\nvalues = ['corp_[A-Za-z0-9]{20}']\n";
@@ -99,6 +102,44 @@ fn event(id: &str, reason: &str) -> Value {
     json!({"action": "job.submit", "target": "slurm://a/job/1", "source": "s", "idempotency_id": id, "reason": reason})
 }
 
+/// What packs are compressed with begins so.
+const ZSTD: [u8; 4] = 0xfd2f_b528_u32.to_le_bytes();
+/// No pack is larger.
+const MAX_PACK_BYTES: usize = 1 << 20;
+
+/// Every value of the store of the stopped ledger in `dir`, and what was compressed in it; how much was.
+fn values(dir: &Path) -> (Vec<Vec<u8>>, usize) {
+    let store = Directory::new(dir).read_store().unwrap();
+    let spaces = [
+        Space::Meta,
+        Space::Entry,
+        Space::Detail,
+        Space::Tile,
+        Space::Id,
+        Space::Segment,
+    ];
+    let (mut found, mut compressed) = (Vec::new(), 0);
+    for space in spaces {
+        for pair in store.scan(space, KeyRange::all(), Direction::Forward) {
+            let (key, value) = pair.unwrap();
+            for at in 0..value.len() {
+                let packed = &value[at..];
+                if packed.starts_with(&ZSTD) {
+                    found.push(zstd::bulk::decompress(packed, MAX_PACK_BYTES).unwrap());
+                    compressed += 1;
+                }
+            }
+            found.extend([key.to_vec(), value.to_vec()]);
+        }
+    }
+    (found, compressed)
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    let mut windows = bytes.windows(text.len());
+    windows.any(|window| window == text.as_bytes())
+}
+
 /// Every file below `dir` with its bytes.
 fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
@@ -157,6 +198,15 @@ fn nothing_of_a_secret_is_stored_or_answered_and_the_entry_says_so() {
         assert_eq!(entry["labels"]["api_key"], "[redacted:secret]");
         assert!(!entry.to_string().contains(SECRET));
     }
+    // As many together as fill a pack, which is then compressed.
+    let many = (0..100).map(|number| {
+        let mut event = event(&format!("m{number}"), &format!("with corp_{SECRET}"));
+        event["detail"] = json!({"env": [format!("DB_PASSWORD={SECRET}")], "n": number});
+        format!("{event}\n")
+    });
+    let append = ["append", "--token", &running.token];
+    let printed = running.server.prints(&append, &many.collect::<String>());
+    assert_eq!(printed.lines().count(), 100);
     let seq = entries[0]["seq"].to_string();
     let shown = running
         .server
@@ -187,11 +237,16 @@ fn nothing_of_a_secret_is_stored_or_answered_and_the_entry_says_so() {
     let files = files(&running.dir);
     assert!(files.len() > 3);
     for (path, bytes) in files {
-        let found = bytes
-            .windows(SECRET.len())
-            .any(|window| window == SECRET.as_bytes());
-        assert!(!found, "{}", path.display());
+        assert!(!contains(&bytes, SECRET), "{}", path.display());
     }
+    // Most of it is compressed, and there the file does not show it.
+    let (values, compressed) = values(&running.dir);
+    assert!(compressed >= 2, "{compressed} packs are compressed");
+    assert!(!values.iter().any(|value| contains(value, SECRET)));
+    // What stands in its place is found, so it would be.
+    let reasons = "with [redacted:corp]".to_owned();
+    let marked = values.iter().filter(|value| contains(value, &reasons));
+    assert!(marked.count() >= 8);
     let verified = run(
         graven().args([
             "verify",
@@ -300,4 +355,78 @@ fn a_dry_run_says_what_rules_would_do_and_sends_nothing() {
     }
     let shipped = run(graven().arg("redact"), &format!("{fine}\n"));
     assert!(shipped.status.success() && stdout(&shipped).is_empty());
+}
+
+#[test]
+fn whoever_sent_it_is_told_what_was_put_out() {
+    let temporary = TempDir::new().unwrap();
+    let running = Running::start(temporary.path(), RULES);
+    let mut secret = event("b", &format!("corp_{SECRET} and corp_{SECRET}"));
+    secret["labels"] = json!({"api_key": SECRET});
+    let input = format!("{}\n\n{secret}\n", event("a", "nothing"));
+    let append = |format: &str| {
+        let arguments = ["append", "-o", format, "--token", &running.token];
+        let output = running.server.run(&arguments, &input);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(!stderr(&output).contains(SECRET) && !stdout(&output).contains(SECRET));
+        (stdout(&output), stderr(&output))
+    };
+    let (rows, said) = append("jsonl");
+    let rows: Vec<Value> = rows
+        .lines()
+        .map(|row| serde_json::from_str(row).unwrap())
+        .collect();
+    let seq = rows[0]["seq"].as_u64().unwrap();
+    assert_eq!(rows[0], json!({"seq": seq, "duplicate": false}));
+    let notes = json!([
+        {"rule": "secret", "field": "why.labels", "count": 1},
+        {"rule": "corp", "field": "why.reason", "count": 2},
+    ]);
+    let expected = json!({"seq": seq + 1, "duplicate": false, "redactions": notes});
+    assert_eq!(rows[1], expected);
+    let told = format!(
+        "line 3, entry {}: redacted why.labels by the rule secret, once; \
+         why.reason by the rule corp, 2 times\n",
+        seq + 1
+    );
+    assert_eq!(said, told);
+    // The same is said of what was there already, in each form.
+    let (rows, said) = append("json");
+    let rows: Value = serde_json::from_str(&rows).unwrap();
+    assert_eq!((&rows[1]["redactions"], said), (&notes, told.clone()));
+    assert_eq!(append("csv").1, told);
+    let quiet = ["append", "-q", "--token", &running.token];
+    assert_eq!(stderr(&running.server.run(&quiet, &input)), "");
+
+    // Also of an event from flags, of a key, and of how many changes of an import.
+    let reason = format!("corp_{SECRET}");
+    let target = ["--target", "slurm://a/job/1", "--source", "s"];
+    let of = |arguments: &[&str]| {
+        let all = [arguments, &["--token", &running.token]].concat();
+        let output = running.server.run(&all, "");
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let flags = ["append", "--action", "job.fail", "--reason", &reason];
+    let said = of(&[&flags[..], &target].concat());
+    let by_rule = "redacted why.reason by the rule corp, once\n";
+    assert!(
+        said.starts_with("entry ") && said.ends_with(by_rule),
+        "{said}"
+    );
+    let key = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/ssh/id_ed25519.pub");
+    let whose = ["--grantee", "oidc:corp/alice", "--source", "s"];
+    let register = ["key", "register", key, "--reason", &reason];
+    let said = of(&[&register[..], &whose].concat());
+    assert!(said.ends_with(by_rule), "{said}");
+    let repo = Repo::new();
+    repo.write("a.py", "one\n");
+    repo.commit(&format!("with corp_{SECRET}"));
+    repo.write("b.py", "two\n");
+    repo.commit("without");
+    let path = text(repo.path());
+    let said = of(&["import", "git", path, "--name", "forge.example/team"]);
+    let summary = "imported 2 changes of git://forge.example/team; \
+                   rules put something out of 1, as `graven show` says of each\n";
+    assert_eq!(said, summary);
 }

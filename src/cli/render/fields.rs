@@ -59,11 +59,7 @@ pub(super) fn fields(row: &Row, aliases: &[(String, String)]) -> Vec<(String, St
         .iter()
         .flat_map(|envelope| &envelope.redactions)
     {
-        let v1::Redaction { rule, field, count } = redaction;
-        fields.add(
-            "redacted",
-            format!("{field} by the rule {rule}, {}", times(*count)),
-        );
+        fields.add("redacted", redaction_text(redaction));
     }
     fields.add("signature", signature(row));
     fields.add("withheld", names(&row.withheld));
@@ -75,6 +71,12 @@ pub(super) fn fields(row: &Row, aliases: &[(String, String)]) -> Vec<(String, St
     }
     fields.add("leaf", format!("sha256:{}", hex::encode(&row.leaf_hash)));
     fields.fields
+}
+
+/// What was put out by which rule, in words.
+pub(in crate::cli) fn redaction_text(redaction: &v1::Redaction) -> String {
+    let v1::Redaction { rule, field, count } = redaction;
+    format!("{field} by the rule {rule}, {}", times(*count))
 }
 
 fn times(count: u32) -> String {

@@ -21,6 +21,7 @@ mod tree;
 pub(super) use coverage::write_coverage;
 pub(super) use differences::write_differences;
 pub(super) use escape::escape;
+pub(super) use fields::redaction_text;
 pub(super) use groups::{Group, Moment, write_count, write_groups};
 pub(super) use history::write_history;
 pub(super) use json::safe as json_safe;
