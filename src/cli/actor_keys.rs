@@ -13,6 +13,7 @@ use super::failure::Failure;
 use super::render::escape;
 use crate::entry::json::Row;
 use crate::entry::signature::key_name;
+use crate::entry::{Header, Tag};
 use crate::index::filter::Filter;
 
 /// Says that a key is somebody's from here on.
@@ -33,10 +34,29 @@ struct Statement {
     said_by: String,
 }
 
-/// What the entries before `seq` said last of the key as one of `actor`.
-fn last_about<'a>(statements: &'a [Statement], actor: &str, seq: u64) -> Option<&'a Statement> {
-    let mut backwards = statements.iter().rev();
-    backwards.find(|statement| statement.seq < seq && statement.identity == actor)
+/// What entries say of a key, in their order.
+#[derive(Default)]
+struct Statements {
+    said: Vec<Statement>,
+    /// Entries that may say something of it, and do not show what they say, ascending.
+    untold: Vec<u64>,
+}
+
+impl Statements {
+    /// What the entries before `seq` said last of the key as one of `actor`.
+    ///
+    /// # Errors
+    ///
+    /// An entry behind that one which may say something else, and does not show it.
+    fn last_about(&self, actor: &str, seq: u64) -> Result<Option<&Statement>, u64> {
+        let mut backwards = self.said.iter().rev();
+        let last = backwards.find(|statement| statement.seq < seq && statement.identity == actor);
+        let behind = last.map_or(0, |last| last.seq)..seq;
+        match self.untold.iter().find(|untold| behind.contains(untold)) {
+            Some(untold) => Err(*untold),
+            None => Ok(last),
+        }
+    }
 }
 
 /// The name of the key that signed an entry; nothing where there is no signature.
@@ -45,22 +65,37 @@ fn signer(row: &Row) -> Option<String> {
     key_name(signature)
 }
 
-/// What an actor's signature on the entry `seq` is worth, in words that are safe to print; nothing where there is none.
+/// What an actor's signature on an entry is worth, in words that are safe to print; nothing where there is none.
 /// Entries that are not below `size` do not count.
 pub(super) async fn attestation(
     asker: &Asker,
+    header: &Header,
     row: &Row,
-    seq: u64,
     size: u64,
 ) -> Result<Option<String>, Failure> {
-    let Some(key) = signer(row) else {
+    if !header.actor_signature {
         return Ok(None);
+    }
+    let (Some(key), Some(actor)) = (signer(row), row.actor()) else {
+        return Ok(Some(match hidden(row) {
+            Some(tag) => format!(
+                "cannot be told whether attested: {} is withheld",
+                tag.name()
+            ),
+            None => "not attested: the entry names no actor".to_owned(),
+        }));
     };
-    let Some(actor) = row.actor() else {
-        return Ok(Some("not attested: the entry names no actor".to_owned()));
-    };
+    let seq = header.seq;
     let statements = statements(asker, &key, seq, size).await?;
-    let said = match last_about(&statements, actor, seq) {
+    let last = match statements.last_about(actor, seq) {
+        Ok(last) => last,
+        Err(untold) => {
+            return Ok(Some(format!(
+                "cannot be told whether attested: what entry {untold} says is withheld"
+            )));
+        }
+    };
+    let said = match last {
         Some(last) if last.registers => format!(
             "attested: the key is {}'s, as entry {} says, sent by {}",
             escape(actor),
@@ -72,7 +107,7 @@ pub(super) async fn attestation(
             last.seq,
             escape(&last.said_by)
         ),
-        None => match statements.last() {
+        None => match statements.said.last() {
             Some(other) => format!(
                 "not attested: the key is not {}'s; entry {} says that it is {}'s",
                 escape(actor),
@@ -85,18 +120,27 @@ pub(super) async fn attestation(
     Ok(Some(said))
 }
 
+/// The part that is not shown, and that it takes to tell whose key signed an entry.
+fn hidden(row: &Row) -> Option<Tag> {
+    let needed = [Tag::Envelope, Tag::Who];
+    needed.into_iter().find(|tag| row.withheld.contains(tag))
+}
+
 /// Tells which entries of an answer are attested, and by which registrations. Each key is asked about once.
 #[derive(Default)]
 pub(super) struct Attested {
-    keys: BTreeMap<String, Vec<Statement>>,
+    keys: BTreeMap<String, Statements>,
     /// The registrations relied on, in words, by their seqs.
     relied_on: BTreeMap<u64, String>,
     /// Signed entries that are not attested.
     others: u64,
+    /// Signed entries of which it cannot be told, since parts are withheld.
+    untold: Vec<u64>,
 }
 
 impl Attested {
-    /// Whether the entry `seq` of an answer at the tree size `size` was signed by a key that was its actor's, as entries before it say.
+    /// Whether the entry `seq` of an answer at the tree size `size` was signed by a key that was its actor's, as entries
+    /// before it say.
     pub(super) async fn holds(
         &mut self,
         asker: &Asker,
@@ -106,7 +150,10 @@ impl Attested {
     ) -> Result<bool, Failure> {
         let size = size.unwrap_or(0);
         let (Some(key), Some(actor)) = (signer(row), row.actor()) else {
-            self.others += 1;
+            match hidden(row) {
+                Some(_) => self.untold.push(seq),
+                None => self.others += 1,
+            }
             return Ok(false);
         };
         let statements = match self.keys.entry(key) {
@@ -116,8 +163,8 @@ impl Attested {
                 unknown.insert(found)
             }
         };
-        match last_about(statements, actor, seq) {
-            Some(last) if last.registers => {
+        match statements.last_about(actor, seq) {
+            Ok(Some(last)) if last.registers => {
                 let by = || {
                     let (actor, said_by) = (escape(actor), escape(&last.said_by));
                     format!(
@@ -128,15 +175,19 @@ impl Attested {
                 self.relied_on.entry(last.seq).or_insert_with(by);
                 Ok(true)
             }
-            _ => {
+            Ok(_) => {
                 self.others += 1;
+                Ok(false)
+            }
+            Err(_) => {
+                self.untold.push(seq);
                 Ok(false)
             }
         }
     }
 
-    /// Says what it relied on, and what it left out.
-    pub(super) fn say(&self, global: &Global) {
+    /// Says what it relied on, and what it left out. Gives the entries of which it cannot be told.
+    pub(super) fn say(self, global: &Global) -> Vec<u64> {
         for registration in self.relied_on.values() {
             global.say(registration);
         }
@@ -146,18 +197,21 @@ impl Attested {
                 "signed, not attested, and not shown: {others}; `graven show` says why"
             ));
         }
+        if !self.untold.is_empty() {
+            let seqs: Vec<String> = self.untold.iter().map(u64::to_string).collect();
+            let seqs = seqs.join(", ");
+            global.say(&format!(
+                "signed, and not shown, since it cannot be told whether attested: parts are withheld of, or before, {seqs}"
+            ));
+        }
+        self.untold
     }
 }
 
-/// What the entries before `seq` say of a key, in their order.
-async fn statements(
-    asker: &Asker,
-    key: &str,
-    seq: u64,
-    size: u64,
-) -> Result<Vec<Statement>, Failure> {
+/// What the entries before `seq` say of a key.
+async fn statements(asker: &Asker, key: &str, seq: u64, size: u64) -> Result<Statements, Failure> {
     if seq == 0 {
-        return Ok(Vec::new());
+        return Ok(Statements::default());
     }
     let filter = format!(
         "target = \"{}\" AND (action = {REGISTER} OR action = {REVOKE}) \
@@ -172,11 +226,11 @@ async fn statements(
         prove: true,
         page_size: MAX_PAGE_SIZE,
     });
-    let mut statements = Vec::new();
+    let mut said = Vec::new();
     while let Some((header, body)) = answer.next().await? {
         let row = Row::new(&header, &body).map_err(|invalid| malformed(&invalid.to_string()))?;
         let Some(what) = &row.what else { continue };
-        statements.push(Statement {
+        said.push(Statement {
             seq: header.seq,
             registers: what.action == REGISTER,
             identity: what.grantee.clone(),
@@ -186,5 +240,6 @@ async fn statements(
                 .to_owned(),
         });
     }
-    Ok(statements)
+    let untold = answer.worth().unknown.clone();
+    Ok(Statements { said, untold })
 }

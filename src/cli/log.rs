@@ -236,9 +236,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     if arguments.explain {
         worth.explain(global, &filter);
     }
-    if let Some(attested) = &attested {
-        attested.say(global);
-    }
+    let untold = attested.map_or_else(Vec::new, |attested| attested.say(global));
     if more {
         let mut ask = arguments.count_ask(filter, worth.size)?;
         ask.pages = Some(PAGES_FOR_TOTAL);
@@ -264,7 +262,8 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     if arguments.wants_summary(global) && shown > 1 {
         summary.say(global);
     }
-    Ok(arguments.end(shown, &answer.worth().unknown))
+    let unknown = [&answer.worth().unknown[..], &untold].concat();
+    Ok(arguments.end(shown, &unknown))
 }
 
 impl Arguments {

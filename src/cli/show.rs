@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         aliases(&asker, &row, header.recorded_at, size).await?
     };
     row.erasures = erasures(arguments, &row).await?;
-    let attested = attestation(&asker, &row, seq, size).await?;
+    let attested = attestation(&asker, &header, &row, size).await?;
     let format = arguments.output.output;
     let mut rows = RowWriter::single(format);
     if format == Format::Table {

@@ -105,7 +105,7 @@ impl Person {
 
 /// Sends and receives bytes as they are.
 #[derive(Default)]
-struct Raw;
+pub(super) struct Raw;
 
 impl Codec for Raw {
     type Encode = Bytes;

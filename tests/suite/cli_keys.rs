@@ -46,10 +46,21 @@ impl Site {
 
     /// Appends that the key is somebody's from now on, or is not any more.
     fn say(&self, action: &str, identity: &str) -> u64 {
+        self.append(self.about_key(action, identity), false)
+    }
+
+    /// Appends that somebody tried to have it so.
+    fn try_to_say(&self, action: &str, identity: &str, outcome: v1::Outcome) {
+        let mut event = self.about_key(action, identity);
+        event.what.as_mut().unwrap().outcome = outcome.into();
+        self.append(event, false);
+    }
+
+    fn about_key(&self, action: &str, identity: &str) -> v1::Event {
         let key = self.key.verifying_key().to_bytes();
         let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let target = format!("iam://ledger/key/{digits}");
-        self.append(event(action, &target, "oidc:corp/admin", identity), false)
+        event(action, &target, "oidc:corp/admin", identity)
     }
 
     fn told(&self, seq: u64) -> String {
@@ -92,7 +103,12 @@ fn show_says_whether_the_key_of_a_signature_was_the_actors() {
     let (alice, bob) = ("oidc:corp/alice", "oidc:corp/bob");
     let early = site.signed(alice);
     let unsigned = site.append(event("file.update", "fs://nfs1/a", alice, ""), false);
+    site.try_to_say("key.register", alice, v1::Outcome::Denied);
+    site.try_to_say("key.register", alice, v1::Outcome::Failure);
+    let in_vain = site.signed(alice);
     let registered = site.say("key.register", alice);
+    site.try_to_say("key.revoke", alice, v1::Outcome::Denied);
+    site.try_to_say("key.revoke", alice, v1::Outcome::Failure);
     let attested = site.signed(alice);
     let others = site.signed(bob);
     let revoked = site.say("key.revoke", alice);
@@ -102,11 +118,10 @@ fn show_says_whether_the_key_of_a_signature_was_the_actors() {
         let told = site.told(seq);
         assert!(told.contains(expected), "{seq}: {told}");
     };
-    // What came later changes nothing about what was.
-    holds(
-        early,
-        "not attested: no entry before it says whose key it is",
-    );
+    // What came later changes nothing about what was, and what failed changes nothing.
+    for seq in [early, in_vain] {
+        holds(seq, "not attested: no entry before it says whose key it is");
+    }
     let whose = format!(
         "attested: the key is {alice}'s, as entry {registered} says, sent by dev:anonymous"
     );
@@ -124,7 +139,7 @@ fn show_says_whether_the_key_of_a_signature_was_the_actors() {
     let relied_on =
         format!("a key is {alice}'s, as entry {registered} says, sent by dev:anonymous");
     assert!(told_of_all.contains(&relied_on), "{told_of_all}");
-    let left_out = "signed, not attested, and not shown: 3 entries";
+    let left_out = "signed, not attested, and not shown: 4 entries";
     assert!(told_of_all.contains(left_out), "{told_of_all}");
     let over = format!("not attested: entry {revoked} had revoked the key, sent by dev:anonymous");
     holds(late, &over);
