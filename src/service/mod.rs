@@ -68,7 +68,7 @@ pub use reads::ReadLog;
 pub use redaction::RedactionFile;
 pub use sealed_file::{SealedContent, SealedFile};
 pub use tls::{Tls, TlsFiles};
-pub use watched::{FileError, Watched};
+pub use watched::{FileError, Reload, Watched};
 pub use wire::DESCRIPTORS;
 
 use crate::ledger::Ledger;

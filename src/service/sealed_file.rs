@@ -82,12 +82,16 @@ impl<T: SealedContent> SealedFile<T> {
     /// What is new is in force once the ledger has sealed it; what was found without being told, once it was found twice.
     /// While the file cannot be used, or the ledger seals nothing, what was in force before stays so.
     pub async fn follow(self, ledger: Arc<Ledger>, told: watch::Receiver<()>) {
-        let followed = Followed {
+        watched::follow(self.sealed_by(ledger), told).await;
+    }
+
+    /// The same, to be read again by hand.
+    pub fn sealed_by(self, ledger: Arc<Ledger>) -> impl Reload {
+        Followed {
             file: self,
             ledger,
             settling: Settling::default(),
-        };
-        watched::follow(followed, told).await;
+        }
     }
 }
 

@@ -156,11 +156,12 @@ fn content(paths: &[PathBuf], problem: String) -> FileError {
 }
 
 /// What can be read again.
-pub(super) trait Reload {
+pub trait Reload {
     /// In words for the log.
     fn what(&self) -> &'static str;
 
-    /// Reads it again, if it changed, which somebody may have told. When that fails, all stays as it was.
+    /// Reads it again. What is new is taken if somebody told that it changed, and else once it was found twice, since it may
+    /// be being written. When that fails, for the reason given, all stays as it was.
     fn reload(&mut self, told: bool) -> impl Future<Output = Result<(), String>> + Send;
 }
 
