@@ -144,6 +144,15 @@ pub(super) fn of_nobody(authority: &Authority, good: &str) -> Vec<(&'static str,
             params.distinguished_name = rcgen::DistinguishedName::new();
         }),
     ));
+    let long = format!("https://lab/{}", "x".repeat(512));
+    certificates.push(("a long URI", authority.issue("x", vec![uri(&long)], |_| {})));
+    certificates.push((
+        "two common names",
+        authority.issue("writer", Vec::new(), |params| {
+            let common_name = DnType::CustomDnType(vec![2, 5, 4, 3]);
+            params.distinguished_name.push(common_name, "reader");
+        }),
+    ));
     certificates.push((
         "an empty common name",
         authority.issue("", Vec::new(), |_| {}),

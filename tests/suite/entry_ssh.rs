@@ -196,6 +196,9 @@ fn what_was_signed_otherwise_is_refused_for_what_it_is() {
     says("its signature is cut off, or too long", &|pieces| {
         pieces.signature.push(0);
     });
+    says("public key: it is cut off, or too long", &|pieces| {
+        pieces.key.push(0);
+    });
     says("it does not have 32 bytes", &|pieces| {
         pieces.key = [string(b"ssh-ed25519"), string(&[1; 31])].concat();
     });
@@ -206,6 +209,62 @@ fn what_was_signed_otherwise_is_refused_for_what_it_is() {
         let forged = [identity.as_slice(), &[0; 32]].concat();
         pieces.signature = [string(b"ssh-ed25519"), string(&forged)].concat();
     });
+    // The same number, written larger.
+    says("not a valid signature", &|pieces| {
+        let number = pieces.signature.len() - 32;
+        add_order(&mut pieces.signature[number..]);
+    });
+}
+
+/// Adds the order of the group of Ed25519 to a number in 32 bytes, the lowest first.
+fn add_order(number: &mut [u8]) {
+    let low = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde,
+        0x14,
+    ];
+    let order = low.into_iter().chain([0; 15]).chain([0x10]);
+    let mut carry = 0;
+    for (digit, summand) in number.iter_mut().zip(order) {
+        let sum = u16::from(*digit) + summand + carry;
+        (*digit, carry) = (sum.to_le_bytes()[0], sum >> 8);
+    }
+    assert_eq!(carry, 0);
+}
+
+#[test]
+fn a_plain_signature_is_verified_as_strictly() {
+    let unsigned = check(&minimal(2)).unwrap();
+    let parts = unsigned.parts.iter();
+    let parts: Vec<_> = parts.map(|(tag, part)| (*tag, part.as_ref())).collect();
+    let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
+    let good = signature::sign(&key, &Seed([12; 32]), ORIGIN, &parts);
+    let admitted = |signature: &v1::ActorSignature| {
+        let event = v1::Event {
+            actor_signature: Some(signature.clone()),
+            ..minimal(2)
+        };
+        admit(&event, ORIGIN)
+            .map(drop)
+            .map_err(|refused| refused.problem)
+    };
+    assert_eq!(admitted(&good), Ok(()));
+    let identity = [[1].as_slice(), &[0; 31]].concat();
+    let mut larger = good.clone();
+    add_order(&mut larger.signature[32..]);
+    let of_small_order = v1::ActorSignature {
+        signature: [identity.as_slice(), &[0; 32]].concat(),
+        public_key: identity,
+        ..good.clone()
+    };
+    for forged in [of_small_order, larger] {
+        assert_eq!(admitted(&forged), Err(Problem::BadSignature));
+    }
+    let mut other_key = good.clone();
+    other_key.public_key = ed25519_dalek::SigningKey::from_bytes(&[4; 32])
+        .verifying_key()
+        .to_bytes()
+        .to_vec();
+    assert_eq!(admitted(&other_key), Err(Problem::BadSignature));
 }
 
 #[test]

@@ -21,6 +21,8 @@ mod cli_access;
 #[cfg(feature = "server")]
 mod cli_as_of;
 #[cfg(feature = "server")]
+mod cli_attested;
+#[cfg(feature = "server")]
 mod cli_backup;
 #[cfg(feature = "server")]
 mod cli_bench;
@@ -96,6 +98,8 @@ mod golden_events;
 mod golden_formats;
 mod golden_index;
 #[cfg(feature = "server")]
+mod golden_redaction;
+#[cfg(feature = "server")]
 mod golden_stores;
 #[cfg(feature = "server")]
 mod hostile_clients;
@@ -123,6 +127,8 @@ mod ledger_child;
 mod ledger_crash;
 #[cfg(feature = "server")]
 mod ledger_erase;
+#[cfg(feature = "server")]
+mod ledger_erase_audit;
 #[cfg(feature = "server")]
 mod ledger_erase_rules;
 #[cfg(feature = "server")]
@@ -187,6 +193,8 @@ mod service_read;
 mod service_reads;
 #[cfg(feature = "server")]
 mod service_refusals;
+#[cfg(feature = "server")]
+mod service_reload;
 #[cfg(feature = "server")]
 mod service_support;
 #[cfg(feature = "server")]

@@ -3,9 +3,15 @@
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
 use graven::entry::redaction::{are_notes, is_rest_of};
-use graven::entry::{CheckedEvent, Invalid, Problem, Seed, Tag, json, signature, v1};
+use graven::entry::{CheckedEvent, Invalid, Kind, Problem, Seed, Tag, json, signature, v1};
+use graven::ledger::LedgerError;
 use graven::service::redaction::Rules;
+use graven::store::MemoryDisk;
+use graven::verify::{Check, check_entry};
 use prost::Message;
+
+use super::ledger_support::{Operator, append};
+use super::verify_support::{ORIGIN, Sealer, envelope, ledger_envelope};
 
 const AWS: &str = "AKIAIOSFODNN7EXAMPLE";
 
@@ -222,6 +228,17 @@ fn evidence_is_never_changed_and_a_signed_event_neither() {
         "why.labels[0].key",
         aws,
     );
+    secret(
+        event(|e| {
+            e.detail = Some(v1::Detail {
+                content: "x".into(),
+                media_type: format!("text/plain; {AWS}"),
+                ..Default::default()
+            });
+        }),
+        "detail.media_type",
+        aws,
+    );
     let mut signed = event(|e| {
         let reason = format!("with {AWS}");
         e.why = Some(v1::Why {
@@ -362,11 +379,158 @@ fn what_was_changed_beyond_the_notes_is_found() {
 }
 
 #[test]
+fn what_stands_beside_a_marker_has_to_be_what_was_sent() {
+    let label = |key: &str, value: &str| v1::Label {
+        key: key.into(),
+        value: value.into(),
+    };
+    let digest = format!("sha256:{}", "0a".repeat(32));
+    let sent = event(|e| {
+        e.why = Some(v1::Why {
+            labels: vec![label("a", AWS), label("b", "x")],
+            ..Default::default()
+        });
+        e.detail = Some(v1::Detail {
+            content: AWS.into(),
+            media_type: "text/plain".into(),
+            original: "nothing".into(),
+            original_digest: digest,
+            ..Default::default()
+        });
+    });
+    let applied = shipped().apply(checked(&sent)).unwrap();
+    let notes = &applied.redacted.as_ref().unwrap().notes;
+    let sent = checked(&sent);
+    let is_rest = |tag, part: Vec<u8>| is_rest_of(notes, tag, &part, sent.part(tag).unwrap());
+    let why = v1::Why::decode(applied.part(Tag::Why).unwrap().clone()).unwrap();
+    let detail = v1::Detail::decode(applied.part(Tag::Detail).unwrap().clone()).unwrap();
+    assert!(is_rest(Tag::Why, why.encode_to_vec()));
+    assert!(is_rest(Tag::Detail, detail.encode_to_vec()));
+    let other_why = |change: &dyn Fn(&mut v1::Why)| {
+        let mut why = why.clone();
+        change(&mut why);
+        assert!(!is_rest(Tag::Why, why.encode_to_vec()), "{why:?}");
+    };
+    other_why(&|why| why.labels[0].key = "c".into());
+    other_why(&|why| why.labels.truncate(1));
+    other_why(&|why| why.labels[1].value = "[redacted:jwt]".into());
+    other_why(&|why| why.ticket = "[redacted:aws-access-key]".into());
+    let other_detail = |change: &dyn Fn(&mut v1::Detail)| {
+        let mut detail = detail.clone();
+        change(&mut detail);
+        assert!(!is_rest(Tag::Detail, detail.encode_to_vec()), "{detail:?}");
+    };
+    other_detail(&|detail| detail.media_type = "text/html".into());
+    other_detail(&|detail| detail.truncated = true);
+    // Nothing was put out of the original, so its digest stays.
+    other_detail(&|detail| detail.original_digest.clear());
+    other_detail(&|detail| detail.original = "[redacted:aws-access-key]".into());
+}
+
+fn note(field: &str, rule: &str, count: u32) -> v1::Redaction {
+    v1::Redaction {
+        rule: rule.into(),
+        field: field.into(),
+        count,
+    }
+}
+
+#[test]
+fn notes_have_one_form_and_stand_where_they_can() {
+    let good = vec![
+        note("detail.original_digest", "a", 1),
+        note("why.reason", "a", 1),
+        note("why.reason", "b", 2),
+    ];
+    let bad = [
+        vec![note("why.reason", "a", 0)],
+        vec![note("why.reason", "", 1)],
+        vec![note("who.actor", "a", 1)],
+        vec![note("why.reason", "b", 1), note("why.reason", "a", 1)],
+        vec![note("why.reason", "a", 1), note("why.reason", "a", 1)],
+        vec![note("why.reason", "a", 1), note("detail.content", "a", 1)],
+    ];
+    assert!(are_notes(&good) && are_notes(&[]));
+    let sealed = |kind, notes: &[v1::Redaction]| {
+        let mut envelope = if kind == Kind::Event {
+            envelope()
+        } else {
+            ledger_envelope()
+        };
+        envelope.redactions = notes.to_vec();
+        let mut parts = vec![(Tag::Envelope, Bytes::from(envelope.encode_to_vec()))];
+        parts.extend(checked(&event(|_| {})).parts);
+        let mut ledger = Sealer::new();
+        ledger.seal(kind, false, Seed([1; 32]), parts);
+        let header = ledger.headers[0].encode();
+        let found = check_entry(ORIGIN, 0, &header, &ledger.bodies[0]).err();
+        found.map(|finding| finding.check)
+    };
+    assert_eq!(sealed(Kind::Event, &good), None);
+    for notes in &bad {
+        assert!(!are_notes(notes), "{notes:?}");
+        assert_eq!(sealed(Kind::Event, notes), Some(Check::Envelope));
+    }
+    assert_eq!(sealed(Kind::Act, &good), Some(Check::Envelope));
+}
+
+#[test]
+fn within_one_batch_the_same_event_is_the_same_whatever_was_put_out() {
+    let (operator, disk) = (Operator::default(), MemoryDisk::new());
+    operator.init(&disk).unwrap();
+    let ledger = operator.open(&disk).unwrap();
+    let rules = shipped();
+    let with = |reason: &str| {
+        let event = event(|e| {
+            e.context.as_mut().unwrap().idempotency_id = "id".into();
+            e.why = Some(v1::Why {
+                reason: reason.into(),
+                ..Default::default()
+            });
+        });
+        rules.apply(checked(&event)).unwrap()
+    };
+    let guess = AWS.replace("EXAMPLE", "ELPMAXE");
+    let (first, same) = (with(&format!("see {AWS}")), with(&format!("see {guess}")));
+    let appended = append(&ledger, &[first.clone(), same]).unwrap();
+    assert_eq!(appended.duplicates, [(1, 0)]);
+    // Other text around it is other content, and so is a marker that was sent as it is.
+    let (other, typed) = (
+        with(&format!("saw {AWS}")),
+        with("see [redacted:aws-access-key]"),
+    );
+    assert_eq!(typed.part(Tag::Why), first.part(Tag::Why));
+    for pair in [[first.clone(), other], [typed, first]] {
+        let (operator, disk) = (Operator::default(), MemoryDisk::new());
+        operator.init(&disk).unwrap();
+        let ledger = operator.open(&disk).unwrap();
+        let conflict = append(&ledger, &pair);
+        assert!(
+            matches!(conflict, Err(LedgerError::IdConflict { .. })),
+            "{conflict:?}"
+        );
+    }
+}
+
+#[test]
 fn many_small_secrets_do_not_make_an_event_too_large() {
     let rules = Rules::parse("shipped = false\n[[rule]]\nname = \"x\"\nvalues = ['x']\n").unwrap();
     let (rest, notes) = detail(&rules, &"x".repeat(200_000));
     assert_eq!(rest, "[redacted:x]");
     assert_eq!(notes[0].2, 200_000);
+    let event = event(|event| {
+        event.why = Some(v1::Why {
+            reason: "x".repeat(4_000),
+            ..Default::default()
+        });
+    });
+    let applied = rules.apply(checked(&event)).unwrap();
+    let why = v1::Why::decode(applied.part(Tag::Why).unwrap().clone()).unwrap();
+    assert_eq!(why.reason, "[redacted:x]");
+    assert_eq!(
+        applied.redacted.unwrap().notes,
+        [note("why.reason", "x", 4_000)]
+    );
 }
 
 #[test]
@@ -403,5 +567,20 @@ fn a_file_of_rules_that_is_wrong_is_refused() {
         let found = Rules::parse(text).unwrap_err();
         assert!(found.contains(problem), "{text}: {found}");
     }
+    let rule = |number| format!("[[rule]]\nname = \"r{number}\"\nvalues = ['x']\n");
+    let many = |count| (0..count).map(rule).collect::<String>();
+    let refused = |text: &str| Rules::parse(text).unwrap_err();
+    let found = refused(&format!("shipped = false\n{}", many(65)));
+    assert_eq!(found, "has 65 rules, at most 64 are allowed");
+    let found = refused(&"#".repeat(65_537));
+    assert_eq!(found, "has 65537 bytes, at most 65536 are allowed");
+    let found = refused("[[rule]]\nname = \"a\"\nfields = [\"envelope\"]\nvalues = ['x']\n");
+    assert!(
+        found.contains("rule \"a\": there is no field \"envelope\""),
+        "{found}"
+    );
+    assert!(Rules::parse(&"#".repeat(65_536)).is_ok());
+    let most = Rules::parse(&format!("shipped = false\n{}", many(64)));
+    assert_eq!(most.unwrap().len(), 64);
     assert!(Rules::parse("shipped = false\n").unwrap().is_empty());
 }

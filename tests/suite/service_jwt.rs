@@ -141,10 +141,17 @@ fn a_key_set_that_cannot_be_meant_is_refused() {
         Err(KeysError::KidTwice("ed".into()))
     );
     assert_eq!(parse(&json!({"keys": []})), Err(KeysError::Empty));
-    let secret = json!({"kty": "oct", "k": "AAAA", "alg": "HS256"});
-    assert_eq!(parse(&json!({"keys": [secret]})), Err(KeysError::Empty));
+    assert_eq!(
+        parse(&json!({"keys": [secret_key()]})),
+        Err(KeysError::Empty)
+    );
     let to_encrypt = with(x.clone(), "use", json!("enc"));
     assert_eq!(parse(&json!({"keys": [to_encrypt]})), Err(KeysError::Empty));
+    let other_algorithm = with(x.clone(), "alg", json!("RS256"));
+    let only = parse(&json!({"keys": [other_algorithm]}));
+    assert_eq!(only, Err(KeysError::Empty));
+    let many = vec![secret_key(); 65];
+    assert_eq!(parse(&json!({"keys": many})), Err(KeysError::TooLarge));
     let short = with(x.clone(), "x", json!("AAAA"));
     assert_eq!(parse(&json!({"keys": [x, short]})), Err(KeysError::Key(1)));
     let weak = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"});
@@ -154,6 +161,31 @@ fn a_key_set_that_cannot_be_meant_is_refused() {
         KeySet::parse(&vec![b' '; 1 << 20]),
         Err(KeysError::TooLarge)
     );
+}
+
+/// A key that no token is signed with.
+fn secret_key() -> Value {
+    json!({"kty": "oct", "k": "AAAA", "alg": "HS256"})
+}
+
+#[test]
+fn an_id_that_cannot_be_sealed_is_none() {
+    let keys = KeySet::parse(key_set().as_bytes()).unwrap();
+    let id = |jti: Value| {
+        let token = signed(&header(), &with(claims("a", NOW), "jti", jti), &key(1));
+        let claims = Jwt::parse(&token).unwrap();
+        claims.verify(&expected(), &keys, NOW as f64).unwrap().id
+    };
+    assert_eq!(id(json!("x".repeat(128))), Some("x".repeat(128)));
+    for jti in [
+        json!("x".repeat(129)),
+        json!(""),
+        json!("a\nb"),
+        json!(7),
+        Value::Null,
+    ] {
+        assert_eq!(id(jti.clone()), None, "{jti}");
+    }
 }
 
 /// A server that takes the tokens of an issuer whose keys stand in `jwks.json` of a directory; what reads them again; and what

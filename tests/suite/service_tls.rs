@@ -9,14 +9,17 @@ use graven::entry::v1;
 use graven::service::client::LedgerServiceClient;
 use graven::service::{Authentication, TlsFiles};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore};
+use tokio_rustls::rustls::{
+    AlertDescription, ClientConfig, Error, ProtocolVersion, RootCertStore,
+    SupportedProtocolVersion, version,
+};
 use tokio_stream::StreamExt;
 use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
@@ -91,6 +94,17 @@ async fn handshake(
     authority: &Authority,
     protocols: &[&str],
 ) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let both = [&version::TLS12, &version::TLS13];
+    let stream = handshake_of(server, authority, &both, protocols).await;
+    stream.unwrap()
+}
+
+async fn handshake_of(
+    server: &TestServer,
+    authority: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let pem = authority.pem.as_bytes();
     roots
@@ -98,7 +112,7 @@ async fn handshake(
         .unwrap();
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let mut config = builder
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -114,7 +128,6 @@ async fn handshake(
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
-        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,9 +141,44 @@ async fn only_http_2_over_tls_1_3() {
     assert_eq!(session.protocol_version(), Some(ProtocolVersion::TLSv1_3));
     // The server speaks first: its settings.
     assert_ne!(stream.read(&mut [0; 16]).await.unwrap(), 0);
+    let older = handshake_of(&server, &authority, &[&version::TLS12], &["h2"]).await;
+    let refusal = older.unwrap_err();
+    let reason = refusal.get_ref().unwrap().downcast_ref::<Error>();
+    let version = Error::AlertReceived(AlertDescription::ProtocolVersion);
+    assert_eq!(reason, Some(&version));
     // Who does not ask for HTTP/2 is left.
     let mut silent = handshake(&server, &authority, &[]).await;
     assert!(!matches!(silent.read(&mut [0; 16]).await, Ok(1..)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_answered_in_the_clear() {
+    let temporary = TempDir::new().unwrap();
+    let authority = Authority::new();
+    let files = files(temporary.path(), &authority);
+    let server = TestServer::start_with(Authentication::None, Some(files.tls())).await;
+    for url in [&server.url, &server.admin] {
+        let clear = url.replace("https", "http");
+        // A channel says so with its first call.
+        if let Ok(mut client) = LedgerServiceClient::connect(clear).await {
+            let asked = client.get_checkpoint(v1::GetCheckpointRequest {}).await;
+            assert!(asked.is_err(), "{asked:?}");
+        }
+        let (_, port) = url.rsplit_once(':').unwrap();
+        let address = format!("127.0.0.1:{port}");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        // How every connection of HTTP/2 begins, with empty settings.
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        stream.write_all(preface).await.unwrap();
+        let mut answer = Vec::new();
+        // A reset is as good as an end.
+        let _ = stream.read_to_end(&mut answer).await;
+        // At most the alert of TLS that this is none.
+        assert!(
+            answer.is_empty() || answer.starts_with(&[21, 3]),
+            "{answer:?}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
