@@ -400,7 +400,7 @@ fn rewrite(
             }
             let erasable = store.get(Space::Detail, &key)?;
             let is_meant = |seq| entries.contains(seq);
-            let erased = pack::erase(first, &value, erasable.as_deref(), is_meant, tags, by)?;
+            let erased = pack::erase(first, &value, erasable.as_ref(), is_meant, tags, by)?;
             for space in [Space::Entry, Space::Detail] {
                 places.push((space, KeyRange::new(key.as_ref()..=key.as_ref())));
             }

@@ -47,6 +47,8 @@ const ERASED_VERSION: u8 = 2;
 const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 const ZSTD_LEVEL: i32 = 1;
+/// What stands before an entry, and before the bytes of a part.
+const LENGTH_BYTES: usize = 4;
 /// No pack can hold more: one event that fills a pack alone, with its envelope.
 const MAX_RAW_BYTES: usize = 1024 * 1024;
 
@@ -254,14 +256,28 @@ pub(crate) struct Pack {
 pub(crate) struct EncodedEntries {
     first_seq: u64,
     erasable: bool,
-    entries: Vec<Bytes>,
+    /// All entries, each behind its length.
+    raw: Bytes,
+    /// Where each of them ends in `raw`.
+    ends: Vec<usize>,
 }
 
 impl EncodedEntries {
     /// The parts of the entry `index`, counted from the first; none where there is no such entry.
+    ///
+    /// They are copies: whoever keeps an entry does not keep its whole pack.
     pub(crate) fn parts(&self, index: usize) -> Result<Vec<(Tag, Bytes)>, LedgerError> {
-        let entry = self.entries.get(index).cloned().unwrap_or_default();
+        let entry = self.entry(index).unwrap_or_default();
         decode_entry(entry, self.erasable).ok_or_else(|| damaged(self.first_seq))
+    }
+
+    fn entry(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let before = match index.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
+        };
+        self.raw.get(before + LENGTH_BYTES..end)
     }
 }
 
@@ -270,7 +286,7 @@ pub(crate) type Values = (Vec<u8>, Option<Vec<u8>>);
 
 impl Pack {
     /// Reads a value of the Entry space.
-    pub(crate) fn decode(first_seq: u64, value: &[u8]) -> Result<Self, LedgerError> {
+    pub(crate) fn decode(first_seq: u64, value: &Bytes) -> Result<Self, LedgerError> {
         decode(first_seq, value).ok_or_else(|| damaged(first_seq))
     }
 
@@ -309,18 +325,19 @@ impl Pack {
 pub(crate) fn decode_erasable(
     first_seq: u64,
     entries: usize,
-    value: &[u8],
+    value: &Bytes,
 ) -> Result<EncodedEntries, LedgerError> {
     let decoded = || {
-        let (&version, rest) = value.split_first()?;
-        let (&encoding, rest) = rest.split_first()?;
+        let (&[version, encoding], _) = value.split_first_chunk()?;
         if version != VERSION {
             return None;
         }
+        let (raw, ends) = split_entries(encoding, value.slice(2..), entries)?;
         Some(EncodedEntries {
             first_seq,
             erasable: true,
-            entries: split_entries(encoding, rest, entries)?,
+            raw,
+            ends,
         })
     };
     decoded().ok_or_else(|| damaged(first_seq))
@@ -341,8 +358,8 @@ pub(crate) fn decode_time(first_seq: u64, value: &[u8]) -> Result<(u64, u64), Le
 /// had been before. An entry that is not what was sealed is refused: what is left could not be checked any more.
 pub(crate) fn erase(
     first_seq: u64,
-    value: &[u8],
-    erasable: Option<&[u8]>,
+    value: &Bytes,
+    erasable: Option<&Bytes>,
     wanted: impl Fn(u64) -> bool,
     tags: &[Tag],
     by: u64,
@@ -451,7 +468,7 @@ fn open(value: &[u8]) -> Option<Opened<'_>> {
     })
 }
 
-fn decode(first_seq: u64, value: &[u8]) -> Option<Pack> {
+fn decode(first_seq: u64, value: &Bytes) -> Option<Pack> {
     let Opened {
         encoding,
         recorded_at,
@@ -459,10 +476,12 @@ fn decode(first_seq: u64, value: &[u8]) -> Option<Pack> {
         records,
         blob,
     } = open(value)?;
+    let (raw, ends) = split_entries(encoding, value.slice_ref(blob), records.len())?;
     let evidence = EncodedEntries {
         first_seq,
         erasable: false,
-        entries: split_entries(encoding, blob, records.len())?,
+        raw,
+        ends,
     };
     Some(Pack {
         first_seq,
@@ -473,25 +492,31 @@ fn decode(first_seq: u64, value: &[u8]) -> Option<Pack> {
     })
 }
 
-fn split_entries(encoding: u8, blob: &[u8], entries: usize) -> Option<Vec<Bytes>> {
-    let (length, blob) = blob.split_first_chunk()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+/// The raw parts of `entries` entries, and where each of them ends.
+fn split_entries(encoding: u8, mut blob: Bytes, entries: usize) -> Option<(Bytes, Vec<usize>)> {
+    let length = usize::try_from(u32::from_be_bytes(*blob.first_chunk()?)).ok()?;
+    let blob = blob.split_off(LENGTH_BYTES);
     let raw = match encoding {
-        RAW => blob.to_vec(),
-        ZSTD if length <= MAX_RAW_BYTES => zstd_decompress(blob, length)?,
+        RAW => blob,
+        ZSTD if length <= MAX_RAW_BYTES => zstd_decompress(&blob, length)?.into(),
         _ => return None,
     };
     if raw.len() != length {
         return None;
     }
-    let mut rest = Bytes::from(raw);
-    let split: Vec<_> = (0..entries)
-        .map_while(|_| take_length_delimited(&mut rest))
-        .collect();
-    (split.len() == entries && rest.is_empty()).then_some(split)
+    let mut ends = Vec::with_capacity(entries);
+    let mut end = 0;
+    for _ in 0..entries {
+        let length = u32::from_be_bytes(*raw.get(end..)?.first_chunk()?);
+        end += LENGTH_BYTES + usize::try_from(length).ok()?;
+        ends.push(end);
+    }
+    // Ends ascend, so none of them is beyond it.
+    (end == raw.len()).then_some((raw, ends))
 }
 
-fn decode_entry(mut entry: Bytes, erasable: bool) -> Option<Vec<(Tag, Bytes)>> {
+fn decode_entry(entry: &[u8], erasable: bool) -> Option<Vec<(Tag, Bytes)>> {
+    let mut entry = Bytes::copy_from_slice(entry);
     let mut parts = Vec::with_capacity(4);
     while !entry.is_empty() {
         let tag = Tag::from_number(u32::from(entry.split_to(1).first().copied()?))?;
@@ -506,9 +531,9 @@ fn decode_entry(mut entry: Bytes, erasable: bool) -> Option<Vec<(Tag, Bytes)>> {
 
 fn take_length_delimited(bytes: &mut Bytes) -> Option<Bytes> {
     let length = usize::try_from(u32::from_be_bytes(*bytes.first_chunk()?)).ok()?;
-    if bytes.len() - 4 < length {
+    if bytes.len() - LENGTH_BYTES < length {
         return None;
     }
-    let mut value = bytes.split_to(4 + length);
-    Some(value.split_off(4))
+    let mut value = bytes.split_to(LENGTH_BYTES + length);
+    Some(value.split_off(LENGTH_BYTES))
 }

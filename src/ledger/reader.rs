@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::error::{Damage, LedgerError};
 use super::kept::{Secret, Stored};
 use super::keys::{key_seq, seq_key};
-use super::pack::{EncodedEntries, Pack, decode_erasable, decode_time};
+use super::pack::{EncodedEntries, MAX_ENTRIES, Pack, decode_erasable, decode_time};
 use super::tree::Tree;
 use crate::entry::body::Body;
 use crate::entry::{Header, Invalid, Seed, Tag};
@@ -34,11 +35,17 @@ pub(crate) type Sent = (Vec<(Tag, Option<Bytes>)>, Option<Bytes>);
 pub(crate) struct Reader {
     store: Arc<dyn Read>,
     tree: Arc<Tree>,
+    /// About how many entries the packs have that were read last, so that most are found at the first attempt.
+    pack_size: Arc<AtomicU64>,
 }
 
 impl Reader {
     pub(crate) fn new(store: Arc<dyn Read>, tree: Arc<Tree>) -> Self {
-        Self { store, tree }
+        Self {
+            store,
+            tree,
+            pack_size: Arc::new(AtomicU64::new(MAX_ENTRIES as u64)),
+        }
     }
 
     pub(crate) fn tree(&self) -> &Tree {
@@ -47,7 +54,7 @@ impl Reader {
 
     /// The entry `seq`, which must be below the tree's size.
     pub(crate) fn entry(&self, seq: u64) -> Result<SealedEntry, LedgerError> {
-        let pack = pack_with(&*self.store, seq)?;
+        let pack = self.pack_with(seq)?;
         self.entries_of(&pack, |found| found == seq, Direction::Forward)?
             .pop()
             .ok_or_else(|| LedgerError::Damaged(Damage::at(seq, "its pack does not hold it")))
@@ -69,7 +76,7 @@ impl Reader {
     /// The header, the envelope and the seed of the entry `seq`, of which nothing may have been erased.
     pub(crate) fn receipt_material(&self, seq: u64) -> Result<(Header, Bytes, Seed), LedgerError> {
         let missing = || LedgerError::Damaged(Damage::at(seq, "its envelope is missing"));
-        let pack = pack_with(&*self.store, seq)?;
+        let pack = self.pack_with(seq)?;
         let index = usize::try_from(seq - pack.first_seq).map_err(|_| missing())?;
         let record = pack.records.get(index).ok_or_else(missing)?;
         let Secret::Seed(seed) = record.secret.clone() else {
@@ -125,7 +132,7 @@ impl Reader {
             Direction::Forward => range.start,
             Direction::Reverse => range.end - 1,
         };
-        let pack = pack_with(&*self.store, seq)?;
+        let pack = self.pack_with(seq)?;
         self.entries_of(&pack, |seq| range.contains(&seq), direction)
     }
 
@@ -138,7 +145,7 @@ impl Reader {
         let Some(first) = seqs.first() else {
             return Ok(Vec::new());
         };
-        let pack = pack_with(&*self.store, *first)?;
+        let pack = self.pack_with(*first)?;
         let in_pack = seqs
             .iter()
             .take_while(|seq| (pack.first_seq..pack.end_seq()).contains(seq))
@@ -152,7 +159,7 @@ impl Reader {
         let (mut low, mut high) = (0, size);
         while low < high {
             let middle = low + (high - low) / 2;
-            let (first_seq, value) = value_with(&*self.store, middle)?;
+            let (first_seq, value) = self.value_with(middle)?;
             let (recorded_at, entries) = decode_time(first_seq, &value)?;
             let end = first_seq.saturating_add(entries);
             if end <= middle {
@@ -167,6 +174,49 @@ impl Reader {
         Ok(low.min(size))
     }
 
+    /// The pack that should hold the entry `seq`.
+    fn pack_with(&self, seq: u64) -> Result<Pack, LedgerError> {
+        let (first_seq, value) = self.value_with(seq)?;
+        let pack = Pack::decode(first_seq, &value)?;
+        if pack.end_seq() <= seq {
+            return Err(missing(seq));
+        }
+        Ok(pack)
+    }
+
+    /// The value that should hold the entry `seq`, and the seq of its first entry.
+    ///
+    /// Whoever looks back from `seq` for a key has the store read what lies there before what lies before it. Looking ahead
+    /// from where a pack of the usual size would begin at the earliest costs one read.
+    fn value_with(&self, seq: u64) -> Result<(u64, Bytes), LedgerError> {
+        let size = self.pack_size.load(Ordering::Relaxed);
+        let earliest = seq.saturating_sub(size.saturating_sub(1));
+        let ahead = self
+            .store
+            .first_at_or_after(Space::Entry, &seq_key(earliest));
+        // What is damaged before the pack is nothing that this is about.
+        if let Ok(Some((key, value))) = ahead
+            && let Some(first_seq) = key_seq(&key).filter(|first_seq| *first_seq <= seq)
+            && let Ok((_, entries)) = decode_time(first_seq, &value)
+            && first_seq.saturating_add(entries) > seq
+        {
+            self.note_size(size, entries);
+            return Ok((first_seq, value));
+        }
+        let found = self.store.last_at_or_before(Space::Entry, &seq_key(seq))?;
+        let (key, value) = found.ok_or_else(|| missing(seq))?;
+        let first_seq = key_seq(&key).ok_or_else(|| missing(seq))?;
+        if let Ok((_, entries)) = decode_time(first_seq, &value) {
+            self.note_size(size, entries);
+        }
+        Ok((first_seq, value))
+    }
+
+    fn note_size(&self, before: u64, found: u64) {
+        self.pack_size
+            .store(next_size(before, found), Ordering::Relaxed);
+    }
+
     /// The wanted entries of a pack, in the order of `direction`.
     fn entries_of(
         &self,
@@ -177,7 +227,7 @@ impl Reader {
         match self.entries_of_pack(pack, &wanted, direction) {
             // Between its two values something of it may have been erased.
             Err(LedgerError::Damaged(_)) => {
-                let again = pack_with(&*self.store, pack.first_seq)?;
+                let again = self.pack_with(pack.first_seq)?;
                 self.entries_of_pack(&again, &wanted, direction)
             }
             entries => entries,
@@ -228,21 +278,11 @@ impl Reader {
     }
 }
 
-/// The pack that should hold the entry `seq`.
-pub(crate) fn pack_with(store: &dyn Read, seq: u64) -> Result<Pack, LedgerError> {
-    let (first_seq, value) = value_with(store, seq)?;
-    let pack = Pack::decode(first_seq, &value)?;
-    if pack.end_seq() <= seq {
-        return Err(missing(seq));
-    }
-    Ok(pack)
-}
-
-/// The value that should hold the entry `seq`, and the seq of its first entry.
-fn value_with(store: &dyn Read, seq: u64) -> Result<(u64, Bytes), LedgerError> {
-    let found = store.last_at_or_before(Space::Entry, &seq_key(seq))?;
-    let (key, value) = found.ok_or_else(|| missing(seq))?;
-    Ok((key_seq(&key).ok_or_else(|| missing(seq))?, value))
+/// What the next pack may be taken to hold, after one of `found` entries: fewer than the largest of those before, little by
+/// little.
+fn next_size(before: u64, found: u64) -> u64 {
+    let less = before.saturating_sub((before / 16).max(1));
+    found.max(less).clamp(1, MAX_ENTRIES as u64)
 }
 
 fn missing(seq: u64) -> LedgerError {

@@ -91,6 +91,9 @@ pub trait Read: Send + Sync {
     /// The pair with the greatest key that is not above `key`.
     fn last_at_or_before(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError>;
 
+    /// The pair with the least key that is not below `key`.
+    fn first_at_or_after(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError>;
+
     /// The pairs within `range`, as they were when the scan began.
     fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_>;
 }

@@ -425,6 +425,9 @@ impl Read for Gated<Arc<dyn Store>> {
     fn last_at_or_before(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
         self.inner.last_at_or_before(space, key)
     }
+    fn first_at_or_after(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        self.inner.first_at_or_after(space, key)
+    }
     fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_> {
         self.inner.scan(space, range, direction)
     }

@@ -111,6 +111,10 @@ impl Read for LyingStore {
         self.store.last_at_or_before(space, key)
     }
 
+    fn first_at_or_after(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        self.store.first_at_or_after(space, key)
+    }
+
     fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_> {
         let pairs = self.store.scan(space, range, direction);
         if space != Space::Entry || !self.lying.load(Ordering::SeqCst) {

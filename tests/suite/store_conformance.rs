@@ -95,7 +95,7 @@ on_both_engines!(
     counts_the_bytes_of_a_batch,
     scans_within_bounds_in_both_directions,
     scans_nothing_in_empty_ranges,
-    finds_the_last_key_at_or_before,
+    finds_the_keys_about_one,
     gets_many_in_the_order_asked,
     snapshots_do_not_move,
     freezes_while_it_goes_on,
@@ -250,7 +250,7 @@ fn scans_nothing_in_empty_ranges(place: &dyn Place) {
     }
 }
 
-fn finds_the_last_key_at_or_before(place: &dyn Place) {
+fn finds_the_keys_about_one(place: &dyn Place) {
     let store = place.create().unwrap();
     put(&*store, Space::Meta, &[("0", "")]);
     for first in [10_u64, 64, 300] {
@@ -265,7 +265,8 @@ fn finds_the_last_key_at_or_before(place: &dyn Place) {
         assert_eq!(*value, [1]);
         Some(u64::from_be_bytes(key[..].try_into().unwrap()))
     };
-    let found = [0, 9, 10, 11, 63, 64, 65, 299, 300, u64::MAX].map(find);
+    let asked = [0, 9, 10, 11, 63, 64, 65, 299, 300, u64::MAX];
+    let found = asked.map(find);
     let ten = Some(10);
     let last = Some(300);
     assert_eq!(
@@ -283,6 +284,18 @@ fn finds_the_last_key_at_or_before(place: &dyn Place) {
             last
         ]
     );
+
+    let find = |at: u64| {
+        let found = store.first_at_or_after(Space::Entry, &at.to_be_bytes());
+        let (key, value) = found.unwrap()?;
+        assert_eq!(*value, [1]);
+        Some(u64::from_be_bytes(key[..].try_into().unwrap()))
+    };
+    let found = asked.map(find);
+    assert_eq!(found[..3], [ten; 3]);
+    assert_eq!(found[3..6], [Some(64); 3]);
+    assert_eq!(found[6..9], [last; 3]);
+    assert_eq!(found[9], None);
 }
 
 fn gets_many_in_the_order_asked(place: &dyn Place) {
@@ -339,6 +352,8 @@ fn snapshots_do_not_move(place: &dyn Place) {
         .unwrap()
         .unwrap();
     assert_eq!(last.0, "b");
+    let first = snapshot.first_at_or_after(Space::Entry, b"b");
+    assert_eq!(first.unwrap().unwrap().0, "b");
     let many = snapshot
         .get_many(Space::Entry, &[b"a", b"b", b"c"])
         .unwrap();

@@ -246,6 +246,9 @@ fn damage_is_an_error_and_never_a_shorter_scan() {
     assert!(damaged(
         store.last_at_or_before(Space::Entry, &[2]).map(drop)
     ));
+    assert!(damaged(
+        store.first_at_or_after(Space::Entry, &[2]).map(drop)
+    ));
     for (direction, before) in [(Direction::Forward, 2), (Direction::Reverse, 2)] {
         let scan: Vec<_> = store
             .scan(Space::Entry, KeyRange::all(), direction)

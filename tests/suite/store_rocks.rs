@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use graven::store::{Batch, Direction, KeyRange, Read, RocksStore, Space, Store, StoreError};
+use graven::store::{
+    Batch, Direction, KeyRange, KeyValue, Read, RocksStore, Space, Store, StoreError,
+};
 use tempfile::TempDir;
 
 const ENTRIES: u8 = 40;
@@ -171,9 +173,14 @@ fn read_everything(path: &Path) -> Vec<Answer> {
     for n in 0..ENTRIES {
         let found = reader.get(Space::Entry, &[n]);
         answers.push(Answer::of(1, [found.map(Vec::from_iter)]));
-        let found = reader.last_at_or_before(Space::Entry, &[n]);
-        let found = found.map(|found| found.into_iter().filter(|(key, _)| **key == [n]).collect());
-        answers.push(Answer::of(1, [found]));
+        for found in [
+            reader.last_at_or_before(Space::Entry, &[n]),
+            reader.first_at_or_after(Space::Entry, &[n]),
+        ] {
+            let is_asked = |(key, _): &KeyValue| **key == [n];
+            let found = found.map(|found| found.into_iter().filter(is_asked).collect());
+            answers.push(Answer::of(1, [found]));
+        }
     }
     let ids: Vec<_> = (0..ENTRIES).map(|n| [n; 24]).collect();
     let ids: Vec<&[u8]> = ids.iter().map(|id| &id[..]).collect();

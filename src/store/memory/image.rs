@@ -44,6 +44,19 @@ impl Image {
             .transpose()
     }
 
+    pub(super) fn first_at_or_after(
+        &self,
+        space: Space,
+        key: &[u8],
+    ) -> Result<Option<KeyValue>, StoreError> {
+        let bounds = (Bound::Included(key), Bound::Unbounded);
+        self.spaces
+            .get(&space)
+            .and_then(|pairs| pairs.range::<[u8], _>(bounds).next())
+            .map(|(key, cell)| Ok((key.clone(), cell.read()?)))
+            .transpose()
+    }
+
     pub(super) fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Cursor {
         let pairs = if range.is_empty() {
             None

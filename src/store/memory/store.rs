@@ -185,6 +185,10 @@ impl Read for MemoryStore {
         self.read(|image| image.last_at_or_before(space, key))
     }
 
+    fn first_at_or_after(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        self.read(|image| image.first_at_or_after(space, key))
+    }
+
     fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_> {
         match self.read(|image| Ok(image.scan(space, range, direction))) {
             Ok(cursor) => Box::new(cursor),
@@ -215,6 +219,10 @@ impl Read for MemoryReader {
 
     fn last_at_or_before(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
         self.image.last_at_or_before(space, key)
+    }
+
+    fn first_at_or_after(&self, space: Space, key: &[u8]) -> Result<Option<KeyValue>, StoreError> {
+        self.image.first_at_or_after(space, key)
     }
 
     fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_> {

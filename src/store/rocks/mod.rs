@@ -234,6 +234,14 @@ macro_rules! read_through_view {
                 self.view().last_at_or_before(space, key)
             }
 
+            fn first_at_or_after(
+                &self,
+                space: Space,
+                key: &[u8],
+            ) -> Result<Option<KeyValue>, StoreError> {
+                self.view().first_at_or_after(space, key)
+            }
+
             fn scan(&self, space: Space, range: KeyRange, direction: Direction) -> Scan<'_> {
                 self.view().scan(space, range, direction)
             }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions, Snapshot};
+use rocksdb::{ColumnFamily, DB, DBRawIterator, IteratorMode, ReadOptions, Snapshot};
 
 use super::errors::from_engine;
 use super::settings::family_name;
@@ -48,9 +48,25 @@ impl<'a> View<'a> {
         space: Space,
         key: &[u8],
     ) -> Result<Option<KeyValue>, StoreError> {
+        self.pair_at(space, |cursor| cursor.seek_for_prev(key))
+    }
+
+    pub(super) fn first_at_or_after(
+        &self,
+        space: Space,
+        key: &[u8],
+    ) -> Result<Option<KeyValue>, StoreError> {
+        self.pair_at(space, |cursor| cursor.seek(key))
+    }
+
+    fn pair_at(
+        &self,
+        space: Space,
+        seek: impl FnOnce(&mut DBRawIterator<'_>),
+    ) -> Result<Option<KeyValue>, StoreError> {
         let family = family(self.db, space)?;
         let mut cursor = self.db.raw_iterator_cf_opt(family, self.options());
-        cursor.seek_for_prev(key);
+        seek(&mut cursor);
         if let Some((key, value)) = cursor.item() {
             return Ok(Some((
                 Bytes::copy_from_slice(key),
