@@ -1,11 +1,13 @@
 //! The tree: its right edge in memory, its full tiles in the store.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use super::error::{Damage, LedgerError};
 use super::keys::{tile_hashes, tile_key};
-use crate::merkle::{Edge, FullTile, Hash, NodeInTile, NodeReader, Tile, tile_node};
+use crate::merkle::{
+    Edge, FullTile, Hash, NodeInTile, NodeReader, TILE_HEIGHT, Tile, node_hash, tile_node,
+};
 use crate::store::{Read, Space};
 
 /// Tiles kept in memory, 8 KiB each. More than one group can complete, so that a tile is found here until it is stored.
@@ -60,7 +62,8 @@ impl Tree {
         // Before the lock is released: a node must be found in the edge or in the cache.
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         for tile in &completed {
-            cache.insert((tile.level, tile.index), Arc::new(tile.hashes.clone()));
+            let tile_in_memory = CachedTile::new(tile.hashes.clone());
+            cache.insert((tile.level, tile.index), Arc::new(tile_in_memory));
         }
         (edge.root(), completed)
     }
@@ -79,12 +82,12 @@ impl Tree {
             .root()
     }
 
-    fn tile(&self, level: u8, index: u64) -> Result<Arc<Vec<Hash>>, LedgerError> {
+    fn tile(&self, level: u8, index: u64) -> Result<Arc<CachedTile>, LedgerError> {
         let cached = |cache: &TileCache| cache.tiles.get(&(level, index)).cloned();
         if let Some(tile) = cached(&self.cache.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(tile);
         }
-        let tile = Arc::new(stored_tile(&*self.store, level, index)?);
+        let tile = Arc::new(CachedTile::new(stored_tile(&*self.store, level, index)?));
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.insert((level, index), Arc::clone(&tile));
         Ok(tile)
@@ -107,7 +110,7 @@ impl NodeReader for Tree {
             || LedgerError::Damaged(Damage::of(format!("no node {index} at level {level}")));
         let place = NodeInTile::locate(level, index).ok_or_else(missing)?;
         let tile = self.tile(place.tile_level, place.tile_index)?;
-        tile_node(&tile, place.level, place.index).ok_or_else(missing)
+        tile.node(place.level, place.index).ok_or_else(missing)
     }
 }
 
@@ -130,15 +133,63 @@ fn stored_tile_root(store: &dyn Read, level: u8, index: u64) -> Result<Hash, Led
     tile_node(&hashes, 8, 0).ok_or_else(|| LedgerError::Damaged(Damage::of("a tile is not full")))
 }
 
+/// A full tile in memory.
+struct CachedTile {
+    hashes: Vec<Hash>,
+    /// The nodes above them, each level behind the one below, made when a proof first needs one: it needs most of them.
+    above: OnceLock<Vec<Hash>>,
+}
+
+impl CachedTile {
+    fn new(hashes: Vec<Hash>) -> Self {
+        Self {
+            hashes,
+            above: OnceLock::new(),
+        }
+    }
+
+    /// The node `index` of those `level` above its hashes, 0 to 7.
+    fn node(&self, level: u8, index: u16) -> Option<Hash> {
+        let index = usize::from(index);
+        let Some(below) = level.checked_sub(1) else {
+            return self.hashes.get(index).copied();
+        };
+        let width = self.hashes.len() >> level;
+        if index >= width {
+            return None;
+        }
+        // So many nodes stand on the levels between the hashes and this one.
+        let before = self.hashes.len() - (self.hashes.len() >> below);
+        let above = self.above.get_or_init(|| nodes_above(&self.hashes));
+        above.get(before + index).copied()
+    }
+}
+
+/// The nodes over the hashes of a full tile but the topmost, each level behind the one below.
+fn nodes_above(hashes: &[Hash]) -> Vec<Hash> {
+    let mut nodes: Vec<Hash> = Vec::with_capacity(hashes.len());
+    let pair_up = |row: &[Hash]| -> Vec<Hash> {
+        let (pairs, _) = row.as_chunks::<2>();
+        let pairs = pairs.iter();
+        pairs.map(|[left, right]| node_hash(left, right)).collect()
+    };
+    let mut row = pair_up(hashes);
+    for _ in 1..TILE_HEIGHT {
+        nodes.extend_from_slice(&row);
+        row = pair_up(&row);
+    }
+    nodes
+}
+
 /// The tiles used or completed last, oldest out first.
 #[derive(Default)]
 struct TileCache {
-    tiles: HashMap<(u8, u64), Arc<Vec<Hash>>>,
+    tiles: HashMap<(u8, u64), Arc<CachedTile>>,
     order: VecDeque<(u8, u64)>,
 }
 
 impl TileCache {
-    fn insert(&mut self, key: (u8, u64), tile: Arc<Vec<Hash>>) {
+    fn insert(&mut self, key: (u8, u64), tile: Arc<CachedTile>) {
         if self.tiles.insert(key, tile).is_some() {
             return;
         }
