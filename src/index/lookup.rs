@@ -38,13 +38,13 @@ impl<S: Source> Segment<S> {
         range: &TermRange,
         most_leaves: usize,
     ) -> Result<Option<Found>, SegmentError<S::Error>> {
-        let first_leaf = self.leaf_with(&range.from)?;
+        let (first_leaf, rows) = self.search_leaf(&range.from)?;
         let mut leaves = Vec::new();
         for index in first_leaf..self.leaves() {
             if leaves.len() == most_leaves {
                 return Ok(None);
             }
-            let leaf = self.leaf(index)?;
+            let leaf = self.leaf_by(&rows, index)?;
             let ends = leaf.terms.last().is_some_and(|last| last.term >= range.to);
             leaves.push(leaf);
             if ends {
@@ -52,6 +52,11 @@ impl<S: Source> Segment<S> {
             }
         }
         Ok(Some(Found { first_leaf, leaves }))
+    }
+
+    /// Whether there is no term of a range, as far as that is known without looking for it.
+    pub fn lacks(&self, range: &TermRange) -> Result<bool, SegmentError<S::Error>> {
+        self.is_beyond_times(range)
     }
 
     /// Finds the terms of a range as far as `most` allows. Returns the range to before the first term that it does not
@@ -384,6 +389,14 @@ impl<S: Source> Segment<S> {
 }
 
 impl Found {
+    /// No terms, and nothing that would show it.
+    pub fn nothing() -> Self {
+        Self {
+            first_leaf: 0,
+            leaves: Vec::new(),
+        }
+    }
+
     /// Bytes of its leaves.
     pub fn bytes(&self) -> usize {
         self.leaves.iter().map(|leaf| leaf.bytes.len()).sum()

@@ -1,14 +1,16 @@
 //! Reading a segment: where terms are, and what leaves and chunks say.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 
-use super::Term;
 use super::leaf::{LeafTerm, decode_leaf, first_term};
 use super::postings::{self, CHUNK_OFFSETS, Runs};
 use super::record::{SegmentId, SegmentRecord};
 use super::segment::{CHUNK_ROW_BYTES, DIRECTORY_ROW_BYTES, FOOTER_BYTES, MAGIC, ROW_HEIGHT};
+use super::table::TIMES;
+use super::{Term, TermRange};
 use crate::merkle::{Hash, NodeReader, tile_node};
 
 /// Where the bytes of a segment are read from.
@@ -53,18 +55,37 @@ pub struct Segment<S> {
     nodes_at: u64,
     directory_at: u64,
     samples: OnceLock<Vec<Term>>,
+    times: OnceLock<Option<(Term, Term)>>,
 }
 
 /// The most leaves of a segment whose first terms are held in memory.
 const MAX_SAMPLES: u64 = 4_096;
 /// One leaf of so many at the most.
 const MIN_STRIDE: u64 = 16;
+/// Rows of the directory that are read together.
+const ROWS_AT_ONCE: u64 = 64;
 
 /// A leaf with what the segment keeps beside it.
 pub(super) struct StoredLeaf {
     pub(super) bytes: Bytes,
     pub(super) terms: Vec<LeafTerm>,
     chunk_rows: Bytes,
+}
+
+/// Some rows of the directory.
+#[derive(Default)]
+pub(super) struct DirectoryRows {
+    /// The leaf that the first is about.
+    first: u64,
+    bytes: Bytes,
+}
+
+impl DirectoryRows {
+    fn row(&self, leaf: u64) -> Option<&[u8]> {
+        let (rows, _) = self.bytes.as_chunks::<DIRECTORY_ROW_BYTES>();
+        let index = usize::try_from(leaf.checked_sub(self.first)?).ok()?;
+        rows.get(index).map(<[u8; DIRECTORY_ROW_BYTES]>::as_slice)
+    }
 }
 
 /// Where a chunk is.
@@ -109,6 +130,7 @@ impl<S: Source> Segment<S> {
             nodes_at,
             directory_at,
             samples: OnceLock::new(),
+            times: OnceLock::new(),
         })
     }
 
@@ -128,19 +150,72 @@ impl<S: Source> Segment<S> {
 
     /// The index of the leaf in which `term` stands if it stands anywhere: the last that does not begin above it.
     pub(super) fn leaf_with(&self, term: &Term) -> Result<u64, SegmentError<S::Error>> {
+        Ok(self.search_leaf(term)?.0)
+    }
+
+    /// The same, with the rows of the directory about it that were read on the way.
+    pub(super) fn search_leaf(
+        &self,
+        term: &Term,
+    ) -> Result<(u64, DirectoryRows), SegmentError<S::Error>> {
         let (samples, stride) = (self.samples()?, self.stride());
         let behind = samples.partition_point(|first| first <= term) as u64;
         let mut low = behind.saturating_sub(1).saturating_mul(stride);
         let mut high = behind.max(1).saturating_mul(stride).min(self.leaves);
+        let mut rows = DirectoryRows::default();
         while high - low > 1 {
+            if rows.bytes.is_empty() && high - low <= ROWS_AT_ONCE {
+                // With one more, for a range of terms often goes on there.
+                rows = self.directory_rows(low..high.saturating_add(1).min(self.leaves))?;
+            }
             let middle = low + (high - low) / 2;
-            if self.first_term(middle)? <= *term {
+            if self.first_term_by(&rows, middle)? <= *term {
                 low = middle;
             } else {
                 high = middle;
             }
         }
-        Ok(low)
+        Ok((low, rows))
+    }
+
+    /// Whether no entry of the segment can have a term of `range`, because these are hours before its first or behind its
+    /// last: told from memory once it has been told.
+    pub(super) fn is_beyond_times(
+        &self,
+        range: &TermRange,
+    ) -> Result<bool, SegmentError<S::Error>> {
+        if range.from.tag != TIMES {
+            return Ok(false);
+        }
+        let times = if let Some(times) = self.times.get() {
+            times
+        } else {
+            let times = self.find_times()?;
+            self.times.get_or_init(|| times)
+        };
+        Ok(times
+            .as_ref()
+            .is_none_or(|(first, last)| range.to <= *first || range.from > *last))
+    }
+
+    /// The first and the last hour that an entry happened in, as claimed.
+    fn find_times(&self) -> Result<Option<(Term, Term)>, SegmentError<S::Error>> {
+        let all = TermRange::between(TIMES, None, None);
+        let of_leaf = |index: u64| -> Result<Vec<Term>, SegmentError<S::Error>> {
+            if index >= self.leaves {
+                return Ok(Vec::new());
+            }
+            let terms = self.leaf(index)?.terms.into_iter().map(|term| term.term);
+            Ok(terms.filter(|term| all.contains(term)).collect())
+        };
+        // Between two leaves, the first term is that of the second.
+        let at = self.leaf_with(&all.from)?;
+        let first = match of_leaf(at)?.into_iter().next() {
+            None => of_leaf(at.saturating_add(1))?.into_iter().next(),
+            first => first,
+        };
+        let last = of_leaf(self.leaf_with(&all.to)?)?.pop();
+        Ok(first.zip(last))
     }
 
     /// The first terms of every `stride` leaves, read when they are first needed: most of a look-up needs no others.
@@ -162,14 +237,30 @@ impl<S: Source> Segment<S> {
     }
 
     fn first_term(&self, index: u64) -> Result<Term, SegmentError<S::Error>> {
-        let (at, length, _) = self.directory_row(index)?;
+        self.first_term_by(&DirectoryRows::default(), index)
+    }
+
+    fn first_term_by(
+        &self,
+        rows: &DirectoryRows,
+        index: u64,
+    ) -> Result<Term, SegmentError<S::Error>> {
+        let (at, length, _) = self.directory_row_of(rows, index)?;
         let length = length.min(super::leaf::MAX_FIRST_TERM_BYTES);
         let head = self.read(at, length)?;
         first_term(&head).ok_or_else(|| self.damaged("a leaf cannot be decoded"))
     }
 
     pub(super) fn leaf(&self, index: u64) -> Result<StoredLeaf, SegmentError<S::Error>> {
-        let (at, length, rows_length) = self.directory_row(index)?;
+        self.leaf_by(&DirectoryRows::default(), index)
+    }
+
+    pub(super) fn leaf_by(
+        &self,
+        rows: &DirectoryRows,
+        index: u64,
+    ) -> Result<StoredLeaf, SegmentError<S::Error>> {
+        let (at, length, rows_length) = self.directory_row_of(rows, index)?;
         let both = length
             .checked_add(rows_length)
             .ok_or_else(|| self.damaged("its directory is wrong"))?;
@@ -213,11 +304,30 @@ impl<S: Source> Segment<S> {
         }
     }
 
-    /// Where a leaf is, how long it is, and how long the rows of its chunks are.
-    fn directory_row(&self, index: u64) -> Result<(u64, usize, usize), SegmentError<S::Error>> {
-        let at = self.directory_row_at(index)?;
-        let row = self.read(at, DIRECTORY_ROW_BYTES)?;
-        decode_directory_row(&row).ok_or_else(|| self.damaged("its directory is wrong"))
+    /// Where a leaf is, how long it is, and how long the rows of its chunks are; read unless `rows` has it.
+    fn directory_row_of(
+        &self,
+        rows: &DirectoryRows,
+        index: u64,
+    ) -> Result<(u64, usize, usize), SegmentError<S::Error>> {
+        let decoded = if let Some(row) = rows.row(index) {
+            decode_directory_row(row)
+        } else {
+            let at = self.directory_row_at(index)?;
+            decode_directory_row(&self.read(at, DIRECTORY_ROW_BYTES)?)
+        };
+        decoded.ok_or_else(|| self.damaged("its directory is wrong"))
+    }
+
+    /// The rows of these leaves, of which there is one at least.
+    fn directory_rows(&self, leaves: Range<u64>) -> Result<DirectoryRows, SegmentError<S::Error>> {
+        let at = self.directory_row_at(leaves.start)?;
+        let count = usize::try_from(leaves.end.saturating_sub(leaves.start)).unwrap_or(usize::MAX);
+        let bytes = self.read(at, count.saturating_mul(DIRECTORY_ROW_BYTES))?;
+        Ok(DirectoryRows {
+            first: leaves.start,
+            bytes,
+        })
     }
 
     /// Where the directory's row of a leaf is.

@@ -109,7 +109,7 @@ pub static FIELDS: &[Field] = &[
     indexed(34, "cause", FieldKind::Number, CONTEXT, "the seq that directly caused it", |facts, take| {
         number(facts.context.causation_seq, take);
     }),
-    indexed(35, "occurred_at", FieldKind::Time, CONTEXT, "when it happened, as claimed", |facts, take| {
+    indexed(TIMES, "occurred_at", FieldKind::Time, CONTEXT, "when it happened, as claimed", |facts, take| {
         time(facts.context.occurred_at, take);
     }),
     indexed(36, "linked", FieldKind::Text, WHAT, "a name that is said to mean the same as another", |facts, take| {
@@ -189,6 +189,9 @@ pub static FIELDS: &[Field] = &[
         facts.why.labels.iter().for_each(|label| take(Value::Label(&label.key, &label.value)));
     }),
 ];
+
+/// The tag of the hours in which entries happened: the one field whose values mostly ascend with the seqs.
+pub(super) const TIMES: u16 = 35;
 
 const KIND: FieldKind = FieldKind::Word(&["event", "act", "seal"]);
 const ENVELOPE: &[Tag] = &[Tag::Envelope];

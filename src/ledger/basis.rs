@@ -113,7 +113,7 @@ impl Basis {
             Some(known) if known.id == id => known,
             _ => WorthReading {
                 id,
-                found: worth_reading(segment, &self.plan)?,
+                found: worth_reading(segment, &self.plan, false)?,
             },
         };
         let ranges = self.plan.ranges().iter().zip(&worth.found);
@@ -130,7 +130,7 @@ impl Basis {
 
     /// At most so many entries of a segment can match.
     pub(super) fn most(&self, segment: &StoredSegment) -> Result<u64, LedgerError> {
-        let FoundRanges { counts, .. } = find_ranges(segment, &self.plan)?;
+        let FoundRanges { counts, .. } = find_ranges(segment, &self.plan, false)?;
         Ok(self.plan.most(&counts))
     }
 }
@@ -303,28 +303,45 @@ struct FoundRanges {
     counts: Vec<Option<u64>>,
 }
 
-/// Finds the terms of each range; none where they stand in too many leaves, or where those before leave nothing.
-fn find_ranges(segment: &StoredSegment, plan: &Plan) -> Result<FoundRanges, LedgerError> {
-    let mut found: Vec<Option<Found>> = Vec::with_capacity(plan.ranges().len());
-    let mut counts = vec![None; plan.ranges().len()];
-    for (index, range) in plan.ranges().iter().enumerate() {
-        let nothing_left = plan.most(&counts) == 0;
-        let terms = if nothing_left {
-            None
-        } else {
-            segment.find(range, MAX_LEAVES).map_err(unreadable)?
-        };
-        if let Some(count) = counts.get_mut(index) {
-            *count = terms.as_ref().map(|terms| terms.count(range));
+/// Finds the terms of each range; none where they stand in too many leaves, or where others leave nothing. That a segment
+/// lacks a range is looked up only if it is to be `shown`.
+fn find_ranges(
+    segment: &StoredSegment,
+    plan: &Plan,
+    shown: bool,
+) -> Result<FoundRanges, LedgerError> {
+    let ranges = plan.ranges();
+    let lacks = ranges.iter().map(|range| segment.lacks(range));
+    let lacks: Vec<bool> = lacks.collect::<Result<_, _>>().map_err(unreadable)?;
+    let mut found: Vec<Option<Found>> = ranges.iter().map(|_| None).collect();
+    let mut counts = vec![None; ranges.len()];
+    // First those it lacks, for they may leave nothing.
+    for lacking in [true, false] {
+        let places = ranges.iter().zip(found.iter_mut()).enumerate();
+        for (index, (range, found)) in places {
+            if lacks.get(index) != Some(&lacking) || plan.most(&counts) == 0 {
+                continue;
+            }
+            *found = if lacking && !shown {
+                Some(Found::nothing())
+            } else {
+                segment.find(range, MAX_LEAVES).map_err(unreadable)?
+            };
+            if let Some(count) = counts.get_mut(index) {
+                *count = found.as_ref().map(|terms| terms.count(range));
+            }
         }
-        found.push(terms);
     }
     Ok(FoundRanges { found, counts })
 }
 
 /// The terms of each range of the plan, where they are worth reading.
-fn worth_reading(segment: &StoredSegment, plan: &Plan) -> Result<Vec<Option<Found>>, LedgerError> {
-    let FoundRanges { found, counts } = find_ranges(segment, plan)?;
+fn worth_reading(
+    segment: &StoredSegment,
+    plan: &Plan,
+    shown: bool,
+) -> Result<Vec<Option<Found>>, LedgerError> {
+    let FoundRanges { found, counts } = find_ranges(segment, plan, shown)?;
     let found = found.into_iter().zip(plan.worth_reading(&counts));
     Ok(found
         .map(|(found, worth)| found.filter(|_| worth))
@@ -337,7 +354,7 @@ pub(super) fn prove_ranges(
     plan: &Plan,
     window: &Range<u64>,
 ) -> Result<Vec<v1::TermProof>, LedgerError> {
-    let worth = worth_reading(segment, plan)?;
+    let worth = worth_reading(segment, plan, true)?;
     let ranges = plan.ranges().iter().zip(worth);
     let proofs = ranges.map(|(range, found)| match found {
         Some(found) => segment.prove(&found, range, window).map_err(unreadable),
