@@ -102,6 +102,17 @@ impl Body {
         self
     }
 
+    /// The same body with copies of its parts, which keep nothing else in memory: what they were parts of can be large.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        for (_, content) in &mut self.parts {
+            if let Content::Disclosed { bytes, .. } = content {
+                *bytes = Bytes::copy_from_slice(bytes);
+            }
+        }
+        self
+    }
+
     /// Checks that every disclosed part is the canonical encoding of its message.
     pub fn check(&self) -> Result<(), Invalid> {
         for (tag, content) in &self.parts {

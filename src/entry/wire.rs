@@ -1,7 +1,5 @@
 //! Entries as messages carry them.
 
-use bytes::Bytes;
-
 use super::body::{Body, Content};
 use super::{Digest, Header, Tag, v1};
 
@@ -30,7 +28,7 @@ fn read_part(part: &v1::Part) -> Result<(Tag, Content), Malformed> {
     let tag = Tag::from_number(part.tag).ok_or_else(|| malformed("a part has no known tag"))?;
     let content = match &part.content {
         Some(v1::part::Content::Disclosed(part)) => Content::Disclosed {
-            bytes: Bytes::copy_from_slice(&part.encoded),
+            bytes: part.encoded.clone(),
             salt: read_hash(&part.salt)?,
         },
         Some(v1::part::Content::Withheld(commitment)) => Content::Withheld(read_hash(commitment)?),

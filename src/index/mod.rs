@@ -27,6 +27,7 @@ mod ranges;
 mod reader;
 mod record;
 mod segment;
+mod shown;
 mod table;
 mod term_map;
 mod term_range;

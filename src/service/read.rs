@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tonic::{Response, Status};
 
 use super::access::Scope;
@@ -136,8 +137,8 @@ pub(super) fn message(entry: &SealedEntry) -> v1::Entry {
         tag: tag.number().into(),
         content: Some(match content {
             Content::Disclosed { bytes, salt } => v1::part::Content::Disclosed(v1::DisclosedPart {
-                encoded: bytes.to_vec(),
-                salt: salt.to_vec(),
+                encoded: bytes.clone(),
+                salt: Bytes::copy_from_slice(salt),
             }),
             Content::Withheld(commitment) => v1::part::Content::Withheld(commitment.to_vec()),
             Content::Erased(commitment) => v1::part::Content::Erased(commitment.to_vec()),

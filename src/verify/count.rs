@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::page::{
     Seal, Signer, Tree, behind, check_bound, check_bounds, check_entries, check_plan,
-    check_records, clip, facts, is_shown, wrong, wrong_terms,
+    check_records, clip, facts, is_shown, leave_possible, wrong, wrong_terms,
 };
 use super::verdict::Finding;
 use crate::entry::genesis::Genesis;
@@ -96,8 +96,11 @@ pub fn verify_count(
     for (record, segment) in check_records(seal.as_ref(), &possible, proof)? {
         counting.count_segment(&record, segment, &possible)?;
     }
-    counting.candidates.insert(behind(seal.as_ref(), &possible));
-    for (header, body) in check_entries(&tree, &page.entries, proof, &counting.candidates)? {
+    let behind = behind(seal.as_ref(), &possible);
+    counting.candidates.insert(behind.clone());
+    let mut shown = check_entries(&tree, &page.entries, proof, &counting.candidates)?;
+    leave_possible(&counting.plan, behind.start, &mut shown);
+    for (header, body) in shown {
         counting.count_entry(header.seq, &facts(&header, &body)?);
     }
     counting.check_said(page)?;

@@ -63,7 +63,9 @@ pub fn check_entry(
     let commitments = check_body_hash(&header, body)?;
     check_parts(&header, body)?;
     if let Some(envelope) = shown_envelope(body) {
-        check_envelope(&header, is_ordered(body), &envelope)?;
+        // No other entry's act can have been ordered.
+        let ordered = (header.kind == Kind::Act).then(|| is_ordered(body));
+        check_envelope(&header, ordered.flatten(), &envelope)?;
         check_actor_signature(origin, &header, &envelope, &commitments)?;
     }
     let act = check_act(&header, body)?;

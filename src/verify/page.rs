@@ -255,6 +255,14 @@ pub(super) fn behind(seal: Option<&Seal>, window: &Range<u64>) -> Range<u64> {
     window.start.max(covered)..window.end.max(covered)
 }
 
+/// Leaves out of entries that were checked those from `behind` on, which no segment covers, that cannot match: by their own
+/// terms, as a segment would. What remains is for the filter to judge.
+pub(super) fn leave_possible(plan: &Plan, behind: u64, shown: &mut Vec<(Header, Body)>) {
+    let covered = shown.partition_point(|(header, _)| header.seq < behind);
+    let possible = plan.possible_among(shown.get(covered..).unwrap_or_default());
+    shown.retain(|(header, _)| header.seq < behind || possible.contains(header.seq));
+}
+
 /// The part of `range` that lies within `bounds`.
 pub(super) fn clip(range: &Range<u64>, bounds: &Range<u64>) -> Range<u64> {
     let start = range.start.max(bounds.start).min(range.end);

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::page::{
     Seal, Signer, Tree, behind, check_bounds, check_entries, check_plan, check_records, clip,
-    facts, wrong,
+    facts, leave_possible, wrong,
 };
 use super::verdict::Finding;
 use crate::entry::body::Body;
@@ -86,8 +86,10 @@ pub fn verify_page(
         let part = clip(&record.id.seqs(), &possible);
         candidates = candidates.union(&plan.candidates(&lists, &part).seqs);
     }
-    candidates.insert(behind(seal.as_ref(), &possible));
-    let shown = check_entries(&tree, &page.entries, proof, &candidates)?;
+    let behind = behind(seal.as_ref(), &possible);
+    candidates.insert(behind.clone());
+    let mut shown = check_entries(&tree, &page.entries, proof, &candidates)?;
+    leave_possible(&plan, behind.start, &mut shown);
     let mut proved = ProvedPage {
         checkpoint: tree.checkpoint,
         size: tree.size,
@@ -100,7 +102,7 @@ pub fn verify_page(
     for (header, body) in shown {
         let facts = facts(&header, &body)?;
         match question.filter.evaluate(&facts) {
-            Truth::True => proved.matches.push((header, body)),
+            Truth::True => proved.matches.push((header, body.detached())),
             Truth::Unknown => proved.unknown.push(header.seq),
             Truth::False => {}
         }

@@ -216,8 +216,8 @@ pub(super) fn message(header: &Header, body: &Body) -> v1::Entry {
         tag: tag.number().into(),
         content: Some(match content {
             Content::Disclosed { bytes, salt } => Sent::Disclosed(v1::DisclosedPart {
-                encoded: bytes.to_vec(),
-                salt: salt.to_vec(),
+                encoded: bytes.clone(),
+                salt: salt.to_vec().into(),
             }),
             Content::Withheld(commitment) => Sent::Withheld(commitment.to_vec()),
             Content::Erased(commitment) => Sent::Erased(commitment.to_vec()),

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use graven::entry::body::{Body, Content};
 use graven::entry::{Header, Kind, Tag, v1};
-use graven::index::{Facts, SegmentId, TermMap};
+use graven::index::filter::{Filter, Truth};
+use graven::index::{FIELDS, Facts, Plan, Ranges, SegmentId, TermMap, Value};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -84,6 +85,89 @@ fn bytes_that_no_door_lets_in_are_indexed_as_they_decode() {
     assert_eq!(decoded, checked);
 }
 
+/// What the lists of a segment of these entries leave.
+fn left_by_lists(plan: &Plan, entries: &[(Header, Body)]) -> Ranges {
+    let mut map = TermMap::default();
+    for (header, body) in entries {
+        map.push_entry(&Facts::new(header, body).unwrap());
+    }
+    let lists = plan.ranges().iter();
+    let lists: Vec<_> = lists.map(|range| Some(map.entries_with(range))).collect();
+    plan.candidates(&lists, &(0..entries.len() as u64)).seqs
+}
+
+/// Filters about all indexed fields, and about values of an entry.
+fn filters(entry: &(Header, Body)) -> Vec<Filter> {
+    let facts = Facts::new(&entry.0, &entry.1).unwrap();
+    let mut texts: Vec<String> = [
+        "",
+        "action = file.update outcome = success",
+        "occurred_at >= 2024-06-20 occurred_at < 2024-06-21",
+        "target = \"fs://*\" OR foreign = true",
+        "actor < \"oidc:m\" NOT kind = event",
+        "reason:* NOT digest = 9f86d081*",
+    ]
+    .map(String::from)
+    .into();
+    for field in FIELDS.iter().filter(|field| field.tag.is_some()) {
+        texts.push(format!("{}:*", field.name));
+        texts.push(format!("NOT {}:*", field.name));
+        field.values(&facts, &mut |value| {
+            if let Value::Text(text) = value {
+                let text = text
+                    .replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('*', "\\*");
+                texts.push(format!("{} = \"{text}\" NOT run:*", field.name));
+                texts.push(format!("NOT {} = \"{text}\"", field.name));
+            }
+        });
+    }
+    let filters = texts.iter().map(|text| Filter::parse(text));
+    filters.filter_map(Result::ok).collect()
+}
+
+/// What is shown is left out as the lists of a segment would leave it out, and never when it can match.
+fn assert_leaves(entries: &[(Header, Body)], hidden: usize) {
+    let mut shown = entries.to_vec();
+    let (_, body) = &mut shown[hidden];
+    *body = body.clone().withhold(&[Tag::What, Tag::Why]);
+    let mut left_out = 0;
+    for filter in entries.iter().flat_map(filters) {
+        let plan = Plan::new(&filter);
+        let left = plan.possible_among(entries);
+        assert_eq!(left, left_by_lists(&plan, entries), "{filter}");
+        left_out += entries.len() as u64 - left.len();
+        let left = plan.possible_among(&shown);
+        for (header, body) in &shown {
+            let truth = filter.evaluate(&Facts::new(header, body).unwrap());
+            assert!(
+                truth == Truth::False || left.contains(header.seq),
+                "{filter}"
+            );
+        }
+    }
+    assert!(left_out > 0);
+}
+
+fn numbered(events: impl Iterator<Item = v1::Event>) -> Vec<(Header, Body)> {
+    let sealed = events.enumerate().map(|(seq, event)| {
+        let (mut header, body) = seal(&event);
+        header.seq = seq as u64;
+        (header, body)
+    });
+    sealed.collect()
+}
+
+#[test]
+fn entries_that_are_shown_are_left_out_as_the_lists_of_a_segment_would() {
+    let lines = twelve_events().into_iter();
+    let entries = numbered(lines.map(|line| graven::entry::json::read(line).unwrap()));
+    for hidden in 0..entries.len() {
+        assert_leaves(&entries, hidden);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
@@ -91,5 +175,17 @@ proptest! {
     fn random_events_have_the_same_terms_in_either_way(events in prop::collection::vec(event(), 1..6)) {
         let entries: Vec<_> = events.iter().map(seal).collect();
         assert_same(&entries);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn random_entries_are_left_out_likewise(
+        events in prop::collection::vec(event(), 2..5),
+        hidden in 0..2_usize,
+    ) {
+        assert_leaves(&numbered(events.into_iter()), hidden);
     }
 }

@@ -138,8 +138,8 @@ fn proof(sealer: &Sealer) -> v1::SearchProof {
                 erased_by: None,
                 tag: tag.number().into(),
                 content: Some(v1::part::Content::Disclosed(v1::DisclosedPart {
-                    encoded: body.disclosed(tag).unwrap().to_vec(),
-                    salt: salts.of(tag).to_vec(),
+                    encoded: body.disclosed(tag).unwrap().clone(),
+                    salt: salts.of(tag).to_vec().into(),
                 })),
             }
         });
