@@ -1,5 +1,6 @@
 //! The server's configuration: a TOML file, under environment and flags.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,8 +9,13 @@ use serde::Deserialize;
 use super::failure::Failure;
 use super::render::escape;
 use crate::entry::hex;
-use crate::service::jwt::{Expected, KeySet};
+use crate::service::jwt::{Expected, FetchedKeys, KeySet, KeysUrl, Schedule};
 use crate::service::{Authentication, Issuer, Limits, PolicyFile, TlsFiles, Token, Watched};
+
+/// Keys are not fetched more often, so that nobody's server is a burden to a provider, nor more seldom.
+const REFRESH_SECONDS: RangeInclusive<u32> = 30..=86_400;
+/// A week.
+const MAX_KEEP_SECONDS: u32 = 604_800;
 
 /// The file. What it does not know is refused.
 #[derive(Debug, Default, Deserialize)]
@@ -77,7 +83,11 @@ struct TokenLine {
 struct IssuerLine {
     issuer: String,
     audience: String,
-    keys: PathBuf,
+    keys: Option<PathBuf>,
+    keys_url: Option<String>,
+    keys_url_ca: Option<PathBuf>,
+    keys_refresh_seconds: Option<u32>,
+    keys_keep_seconds: Option<u32>,
     namespace: String,
     #[serde(default = "default_subject")]
     subject: String,
@@ -88,10 +98,16 @@ fn default_subject() -> String {
     "sub".into()
 }
 
-/// How senders are authenticated, and the files of keys that it takes.
+/// How senders are authenticated, and where the keys come from that it takes.
 pub(super) struct Identities {
     pub(super) authentication: Authentication,
-    pub(super) keys: Vec<Watched<KeySet>>,
+    pub(super) keys: Vec<Keys>,
+}
+
+/// The keys of an issuer.
+pub(super) enum Keys {
+    File(Watched<KeySet>),
+    Url(Box<FetchedKeys>),
 }
 
 impl Config {
@@ -151,8 +167,8 @@ impl Config {
         let mut keys = Vec::new();
         let mut issuers = Vec::new();
         for line in &self.issuers {
-            let (file, issuer) = line.read()?;
-            keys.push(file);
+            let (kept, issuer) = line.read()?;
+            keys.push(kept);
             issuers.push(issuer);
         }
         let authentication = Authentication::required(tokens, issuers, policy.subscribe())
@@ -172,30 +188,82 @@ impl Config {
 }
 
 impl IssuerLine {
-    fn read(&self) -> Result<(Watched<KeySet>, Issuer), Failure> {
-        if self.keys.as_os_str().to_string_lossy().contains("://") {
-            return Err(Failure::usage(format!(
-                "jwt: {}: keys are read from a file: let another program fetch the URL, and name \
-                 its file",
-                self.issuer
-            )));
-        }
-        let parse = |contents: &[Vec<u8>]| {
-            let text = contents.first().map_or(&[][..], Vec::as_slice);
-            KeySet::parse(text).map_err(|error| error.to_string())
-        };
-        let file = Watched::open("a file of keys", vec![self.keys.clone()], parse)?;
+    fn read(&self) -> Result<(Keys, Issuer), Failure> {
+        let keys = self.keys()?;
         let expected = Expected {
             issuer: self.issuer.clone(),
             audience: self.audience.clone(),
             subject_claim: self.subject.clone(),
         };
-        let issuer =
-            Issuer::new(expected, &self.namespace, file.subscribe()).map_err(Failure::usage)?;
+        let current = match &keys {
+            Keys::File(file) => file.subscribe(),
+            Keys::Url(fetched) => fetched.subscribe(),
+        };
+        let issuer = Issuer::new(expected, &self.namespace, current).map_err(Failure::usage)?;
+        let issuer = match &keys {
+            Keys::File(_) => issuer,
+            Keys::Url(fetched) => issuer.fetching(fetched.status()),
+        };
         let issuer = match self.max_lifetime_seconds {
             Some(seconds) => issuer.max_lifetime(Duration::from_secs(seconds.into())),
             None => issuer,
         };
-        Ok((file, issuer))
+        Ok((keys, issuer))
+    }
+
+    fn keys(&self) -> Result<Keys, Failure> {
+        let wrong = |problem: &str| Failure::usage(format!("jwt: {}: {problem}", self.issuer));
+        match (&self.keys, &self.keys_url) {
+            (Some(path), None) => {
+                if path.as_os_str().to_string_lossy().contains("://") {
+                    return Err(wrong("keys names a file; a URL goes to keys_url"));
+                }
+                let of_url = [
+                    ("keys_url_ca", self.keys_url_ca.is_some()),
+                    ("keys_refresh_seconds", self.keys_refresh_seconds.is_some()),
+                    ("keys_keep_seconds", self.keys_keep_seconds.is_some()),
+                ];
+                if let Some((name, _)) = of_url.iter().find(|(_, given)| *given) {
+                    return Err(wrong(&format!("{name} goes with keys_url, not with keys")));
+                }
+                let parse = |contents: &[Vec<u8>]| {
+                    let text = contents.first().map_or(&[][..], Vec::as_slice);
+                    KeySet::parse(text).map_err(|error| error.to_string())
+                };
+                let file = Watched::open("a file of keys", vec![path.clone()], parse)?;
+                Ok(Keys::File(file))
+            }
+            (None, Some(url)) => {
+                let url = KeysUrl::new(url, self.keys_url_ca.as_deref()).map_err(|e| wrong(&e))?;
+                let schedule = self.schedule().map_err(|problem| wrong(&problem))?;
+                let fetched = FetchedKeys::new(&self.issuer, url, schedule);
+                Ok(Keys::Url(Box::new(fetched)))
+            }
+            _ => Err(wrong(
+                "it needs one of keys, a file, and keys_url, an https URL, and not both",
+            )),
+        }
+    }
+
+    fn schedule(&self) -> Result<Schedule, String> {
+        let mut schedule = Schedule::default();
+        if let Some(seconds) = self.keys_refresh_seconds {
+            if !REFRESH_SECONDS.contains(&seconds) {
+                let (least, most) = REFRESH_SECONDS.into_inner();
+                return Err(format!(
+                    "keys_refresh_seconds has to be between {least} and {most}"
+                ));
+            }
+            schedule.refresh = Duration::from_secs(seconds.into());
+        }
+        let keep = self.keys_keep_seconds;
+        schedule.keep = keep.map_or(schedule.keep, |seconds| Duration::from_secs(seconds.into()));
+        let most = Duration::from_secs(MAX_KEEP_SECONDS.into());
+        if schedule.keep < schedule.refresh || schedule.keep > most {
+            return Err(format!(
+                "keys_keep_seconds has to be at least keys_refresh_seconds and at most {MAX_KEEP_SECONDS}"
+            ));
+        }
+        Ok(schedule)
     }
 }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tracing_subscriber::EnvFilter;
 
 use super::access_ledger::{self, AccessLedger, Place};
-use super::config::{Config, Identities};
+use super::config::{Config, Identities, Keys};
 use super::failure::Failure;
 use super::files::{read_key, read_note};
 use super::init::{home, make};
@@ -24,10 +24,9 @@ use super::settings::Settings;
 use crate::ledger::{
     Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
 };
-use crate::service::jwt::KeySet;
 use crate::service::{
     self, Admission, Authentication, Extras, Limits, Listeners, Monitor, PolicyFile, RedactionFile,
-    ServeError, TlsFiles, Watched,
+    ServeError, TlsFiles,
 };
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7431";
@@ -101,8 +100,8 @@ struct Resolved {
     policy: Option<PolicyFile>,
     /// What keeps secrets out of events; none where nobody is authenticated.
     redaction: Option<RedactionFile>,
-    /// Files of keys that sign tokens.
-    keys: Vec<Watched<KeySet>>,
+    /// The keys of the issuers of tokens.
+    keys: Vec<Keys>,
     tls: Option<TlsFiles>,
     adopt: bool,
     known_checkpoints: Vec<PathBuf>,
@@ -455,6 +454,7 @@ async fn serve(
         }
         None => None,
     };
+    let keys = fetch(std::mem::take(&mut resolved.keys)).await;
     announce(
         &ledger,
         &resolved,
@@ -468,7 +468,6 @@ async fn serve(
     let Resolved {
         authentication,
         limits,
-        keys,
         tls: tls_files,
         backup_dir,
         ..
@@ -554,14 +553,33 @@ async fn follow(
 }
 
 impl Following {
-    fn add(&mut self, tls: Option<TlsFiles>, keys: Vec<Watched<KeySet>>) {
+    fn add(&mut self, tls: Option<TlsFiles>, keys: Vec<Keys>) {
+        let told = || self.told.clone();
         if let Some(tls) = tls {
-            self.tasks.spawn(tls.follow(self.told.clone()));
+            self.tasks.spawn(tls.follow(told()));
         }
         for keys in keys {
-            self.tasks.spawn(keys.follow(self.told.clone()));
+            match keys {
+                Keys::File(file) => self.tasks.spawn(file.follow(told())),
+                Keys::Url(fetched) => self.tasks.spawn(fetched.follow(told())),
+            };
         }
     }
+}
+
+/// Fetches what is at URLs, all at the same time. A provider that does not answer keeps nobody else out: the server starts,
+/// and tries again.
+async fn fetch(keys: Vec<Keys>) -> Vec<Keys> {
+    let mut fetching = JoinSet::new();
+    for mut keys in keys {
+        fetching.spawn(async move {
+            if let Keys::Url(fetched) = &mut keys {
+                fetched.fetch().await;
+            }
+            keys
+        });
+    }
+    fetching.join_all().await
 }
 
 /// The listener of those who look after the server, if there is to be one.

@@ -12,7 +12,7 @@ use tonic::codegen::http::{Extensions, HeaderMap, header};
 
 use super::access::Policy;
 use super::certificate::sha256;
-use super::jwt::{self, Claims, Jwt, JwtError, Key, KeySet};
+use super::jwt::{self, Claims, FetchStatus, Jwt, JwtError, Key, KeySet};
 use super::listen::Peer;
 use crate::entry::{names, v1};
 
@@ -33,6 +33,8 @@ pub struct Issuer {
     expected: jwt::Expected,
     namespace: String,
     keys: watch::Receiver<Arc<KeySet>>,
+    /// Of keys that are fetched.
+    fetching: Option<Arc<FetchStatus>>,
     max_lifetime: Duration,
 }
 
@@ -94,8 +96,16 @@ impl Issuer {
             expected,
             namespace: namespace.into(),
             keys,
+            fetching: None,
             max_lifetime: Self::MAX_LIFETIME,
         })
+    }
+
+    /// Has its keys fetched early when a token names one that is not known: they are those that `status` is of.
+    #[must_use]
+    pub fn fetching(mut self, status: Arc<FetchStatus>) -> Self {
+        self.fetching = Some(status);
+        self
     }
 
     /// Accepts tokens that are good for as long as this, counted from when they come.
@@ -105,10 +115,27 @@ impl Issuer {
         self
     }
 
+    /// Asks for the keys, which may be others by now.
+    fn key_unknown(&self, token: &Jwt<'_>, keys: &KeySet) -> JwtError {
+        if let Some(status) = self.fetching.as_ref().filter(|_| token.names_key()) {
+            status.want();
+        }
+        if keys.is_empty() {
+            JwtError::NoKeys
+        } else {
+            JwtError::Key
+        }
+    }
+
     /// Whose token it is, and what else it says.
     fn verify(&self, token: &Jwt<'_>, now: f64) -> Result<(String, Good), JwtError> {
         let keys = Arc::clone(&self.keys.borrow());
-        let claims = token.verify(&self.expected, &keys, now)?;
+        let claims = token
+            .verify(&self.expected, &keys, now)
+            .map_err(|problem| match problem {
+                JwtError::Key => self.key_unknown(token, &keys),
+                other => other,
+            })?;
         if claims.until - jwt::LEEWAY > now + self.max_lifetime.as_secs_f64() {
             return Err(JwtError::TooLong);
         }
@@ -202,6 +229,17 @@ impl Authentication {
         })
     }
 
+    /// How it stands with the keys that are fetched.
+    pub(super) fn fetched_keys(&self) -> Vec<Arc<FetchStatus>> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Required { issuers, .. } => {
+                let statuses = issuers.iter().filter_map(|issuer| issuer.fetching.clone());
+                statuses.collect()
+            }
+        }
+    }
+
     /// The same, with every role taken away but that of auditors. Follows the policy as it changes, in a task that ends with
     /// it.
     #[must_use]
@@ -272,9 +310,7 @@ impl Authentication {
                 return Ok(for_ever(sender(method, "token", subject, name)));
             }
             let (issuer, subject, Good { claims, key }) =
-                find_issuer(issuers, presented).map_err(|problem| {
-                    Status::unauthenticated(format!("the bearer token {problem}"))
-                })?;
+                find_issuer(issuers, presented).map_err(not_accepted)?;
             let credential = claims.id.unwrap_or_else(|| sha256(presented.as_bytes()));
             return Ok(Sender {
                 envelope: sender(v1::Authentication::Jwt, issuer, subject, credential),
@@ -326,15 +362,26 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Status> {
         .ok_or_else(|| Status::unauthenticated("`authorization` is not one bearer token"))
 }
 
-/// Who issued a token, whose it is, and what else it says.
+fn not_accepted(problem: Option<JwtError>) -> Status {
+    match problem {
+        None => Status::unauthenticated("the bearer token is not known here"),
+        // Nobody can say yet whether it is good: it is worth another try.
+        Some(problem @ JwtError::NoKeys) => {
+            Status::unavailable(format!("the bearer token {problem}"))
+        }
+        Some(problem) => Status::unauthenticated(format!("the bearer token {problem}")),
+    }
+}
+
+/// Who issued a token, whose it is, and what else it says. No error is that of a token that looks like none of an issuer.
 fn find_issuer<'a>(
     issuers: &'a [Issuer],
     presented: &str,
-) -> Result<(&'a str, String, Good), String> {
+) -> Result<(&'a str, String, Good), Option<JwtError>> {
     if issuers.is_empty() || !jwt::looks_like_one(presented) {
-        return Err("is not known here".into());
+        return Err(None);
     }
-    let token = Jwt::parse(presented).map_err(|error| error.to_string())?;
+    let token = Jwt::parse(presented).map_err(Some)?;
     let mut problem = JwtError::Issuer;
     for issuer in issuers {
         match issuer.verify(&token, now()) {
@@ -343,7 +390,7 @@ fn find_issuer<'a>(
             Err(other) => problem = other,
         }
     }
-    Err(problem.to_string())
+    Err(Some(problem))
 }
 
 /// The time, in seconds since 1970.

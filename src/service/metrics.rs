@@ -4,8 +4,10 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::jwt::FetchStatus;
 use super::requests::Requests;
 use crate::ledger::{AppendCounts, DURATION_BOUNDS, Figures, Ledger, LedgerError};
 
@@ -20,6 +22,7 @@ pub(super) fn text(
     ledger: &Ledger,
     dir: &Path,
     requests: &Requests,
+    keys: &[Arc<FetchStatus>],
     ready: bool,
 ) -> Result<String, LedgerError> {
     let figures = ledger.figures()?;
@@ -35,6 +38,7 @@ pub(super) fn text(
         let labels = format!("{{method=\"{method}\",code=\"{code}\"}}");
         text.line("graven_requests_total", &labels, count);
     }
+    text.keys(keys);
     text.process();
     Ok(text.0)
 }
@@ -130,6 +134,40 @@ impl Text {
         self.line(&format!("{name}_count"), "", below);
     }
 
+    fn keys(&mut self, statuses: &[Arc<FetchStatus>]) {
+        if statuses.is_empty() {
+            return;
+        }
+        let label = |status: &FetchStatus| format!("issuer=\"{}\"", escaped(status.issuer()));
+        let name = "graven_jwt_keys";
+        let help =
+            "Keys in force of an issuer whose keys are fetched; 0 when its tokens are refused.";
+        self.head(name, "gauge", help);
+        for status in statuses {
+            self.line(name, &format!("{{{}}}", label(status)), status.keys());
+        }
+        let name = "graven_jwt_keys_age_seconds";
+        self.head(
+            name,
+            "gauge",
+            "Seconds since they were fetched; absent if they never were.",
+        );
+        for status in statuses {
+            if let Some(age) = status.age() {
+                self.line(name, &format!("{{{}}}", label(status)), age.as_secs_f64());
+            }
+        }
+        let name = "graven_jwt_fetches_total";
+        self.head(name, "counter", "Attempts to fetch them, by outcome.");
+        for status in statuses {
+            let (fetched, failed) = status.attempts();
+            for (outcome, count) in [("fetched", fetched), ("failed", failed)] {
+                let labels = format!("{{{},outcome=\"{outcome}\"}}", label(status));
+                self.line(name, &labels, count);
+            }
+        }
+    }
+
     fn process(&mut self) {
         let read = |name: &str| std::fs::read_to_string(format!("/proc/self/{name}")).ok();
         if let Some(bytes) = read("status").as_deref().and_then(resident_bytes) {
@@ -156,6 +194,14 @@ impl Text {
 #[allow(clippy::cast_precision_loss)] // As exact as a double is.
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
+}
+
+/// A label's value: a configuration chooses it.
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 /// Bytes of the files in `dir`, without those of directories in it.

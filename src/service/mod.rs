@@ -185,7 +185,9 @@ pub async fn serve_with(
     let Extras { reads, redaction } = extras.into();
     let refusals = Arc::new(Refusals::default());
     let requests = Arc::new(Requests::default());
-    let door = Door::new(admission.into(), &refusals, &requests);
+    let admission = admission.into();
+    let keys = admission.authentication.fetched_keys();
+    let door = Door::new(admission, &refusals, &requests);
     let sealing = tokio::spawn(refusals::seal(Arc::clone(&refusals), Arc::clone(&ledger)));
     let (close, closing) = Close::new();
     let mut beside = JoinSet::new();
@@ -195,6 +197,7 @@ pub async fn serve_with(
             ledger: Arc::clone(&ledger),
             dir,
             requests,
+            keys,
             closing: closing.clone(),
         };
         beside.spawn(monitor::serve(listener, Arc::new(monitored)));

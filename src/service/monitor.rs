@@ -19,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::closing::Closing;
+use super::jwt::FetchStatus;
 use super::metrics;
 use super::requests::Requests;
 use crate::ledger::{Ledger, LedgerError};
@@ -45,6 +46,8 @@ pub(super) struct Monitored {
     pub(super) ledger: Arc<Ledger>,
     pub(super) dir: PathBuf,
     pub(super) requests: Arc<Requests>,
+    /// Of the issuers whose keys are fetched.
+    pub(super) keys: Vec<Arc<FetchStatus>>,
     pub(super) closing: Closing,
 }
 
@@ -99,8 +102,8 @@ async fn answer(request: &Request<Incoming>, monitored: Arc<Monitored>) -> Respo
     }
     match request.uri().path() {
         "/livez" => plain(StatusCode::OK, "ok\n".into()),
-        "/readyz" => match ready(monitored).await {
-            Ok(()) => plain(StatusCode::OK, "ok\n".into()),
+        "/readyz" => match ready(Arc::clone(&monitored)).await {
+            Ok(()) => plain(StatusCode::OK, format!("ok\n{}", without_keys(&monitored))),
             Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
         },
         "/metrics" => figures(monitored).await,
@@ -124,6 +127,16 @@ async fn ready(monitored: Arc<Monitored>) -> Result<(), String> {
     }
 }
 
+/// A line for each issuer whose tokens cannot be checked. Others get in all the same, so the server is ready.
+fn without_keys(monitored: &Monitored) -> String {
+    let without = monitored.keys.iter().filter(|status| !status.has_keys());
+    let lines = without.map(|status| {
+        let issuer = status.issuer();
+        format!("the keys of {issuer} could not be fetched: its tokens are refused\n")
+    });
+    lines.collect()
+}
+
 /// What is said of it to those whom nobody knows: no paths.
 pub(super) fn reason(error: &LedgerError) -> String {
     match error {
@@ -140,9 +153,10 @@ async fn figures(monitored: Arc<Monitored>) -> Response<Full<Bytes>> {
             ledger,
             dir,
             requests,
+            keys,
             ..
         } = &*monitored;
-        metrics::text(ledger, dir, requests, is_ready)
+        metrics::text(ledger, dir, requests, keys, is_ready)
     });
     match text.await {
         Ok(Ok(text)) => {

@@ -47,6 +47,8 @@ mod cli_export_rows;
 #[cfg(feature = "server")]
 mod cli_identity;
 #[cfg(feature = "server")]
+mod cli_jwt_url;
+#[cfg(feature = "server")]
 mod cli_keys;
 #[cfg(feature = "server")]
 mod cli_known;
@@ -165,6 +167,8 @@ mod note_proof;
 mod note_rotation;
 mod note_signed;
 #[cfg(feature = "server")]
+mod provider_support;
+#[cfg(feature = "server")]
 mod query_battery;
 #[cfg(feature = "server")]
 mod query_lies;
@@ -183,6 +187,8 @@ mod service_count;
 mod service_inquiry;
 #[cfg(feature = "server")]
 mod service_jwt;
+#[cfg(feature = "server")]
+mod service_jwt_url;
 #[cfg(feature = "server")]
 mod service_limits;
 #[cfg(feature = "server")]

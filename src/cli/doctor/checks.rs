@@ -9,8 +9,10 @@ use x509_parser::pem::Pem;
 
 use super::space;
 use super::{Checked, Outcome, Patient};
+use crate::cli::config::Keys;
 use crate::cli::failure::Failure;
 use crate::cli::files::read_key;
+use crate::service::jwt::FetchedKeys;
 use crate::service::{PolicyFile, open_files_limit};
 
 /// 512 files of the store, 1,024 connections, and room for the rest.
@@ -49,7 +51,7 @@ pub(super) fn row(check: &'static str, outcome: Outcome, found: impl Into<String
 pub(super) fn all(patient: &Patient) -> Vec<Checked> {
     let mut rows = vec![directory(patient), key(patient), anchor(patient)];
     if let Some(config) = &patient.config {
-        rows.push(access(patient));
+        rows.extend(access(patient));
         if let Some((certificate, key)) = config.tls_paths() {
             rows.push(certificate_end(certificate));
             rows.push(tls_key(key));
@@ -111,26 +113,46 @@ fn anchor(patient: &Patient) -> Checked {
     }
 }
 
-/// Whether the configuration lets anybody in, and do anything.
-fn access(patient: &Patient) -> Checked {
+/// Whether the configuration lets anybody in, and do anything; and whether keys can be fetched.
+fn access(patient: &Patient) -> Vec<Checked> {
     let Some(config) = &patient.config else {
-        return row("access", Outcome::Ok, "no configuration");
+        return vec![row("access", Outcome::Ok, "no configuration")];
     };
     if !config.admits_somebody() {
         let found = "nobody could get in: there is no [[token]], no [[jwt]] and no client_ca";
-        return row("access", Outcome::Fail, found);
+        return vec![row("access", Outcome::Fail, found)];
     }
     let Some(path) = &config.policy else {
         let found = "nobody could do anything: there is no policy";
-        return row("access", Outcome::Fail, found);
+        return vec![row("access", Outcome::Fail, found)];
     };
-    let opened = PolicyFile::open(Some(path)).map_err(|error| Failure::from(error).message());
-    match opened.and_then(|policy| {
-        let identities = config.identities(&policy);
-        identities.map(drop).map_err(|failure| failure.message())
-    }) {
-        Ok(()) => row("access", Outcome::Ok, "credentials and policy can be read"),
-        Err(problem) => row("access", Outcome::Fail, problem),
+    let opened = PolicyFile::open(Some(path)).map_err(Failure::from);
+    match opened.and_then(|policy| config.identities(&policy)) {
+        Ok(identities) => {
+            let read = row("access", Outcome::Ok, "credentials and policy can be read");
+            let keys = identities.keys.into_iter().filter_map(|keys| match keys {
+                Keys::File(_) => None,
+                Keys::Url(fetched) => Some(issuer_keys(&fetched)),
+            });
+            std::iter::once(read).chain(keys).collect()
+        }
+        Err(failure) => vec![row("access", Outcome::Fail, failure.message())],
+    }
+}
+
+/// Whether the keys of an issuer are there.
+fn issuer_keys(keys: &FetchedKeys) -> Checked {
+    let url = keys.url();
+    let fetched = match crate::cli::runtime() {
+        Ok(runtime) => runtime
+            .block_on(url.fetch())
+            .map_err(|error| error.to_string()),
+        Err(failure) => Err(failure.message()),
+    };
+    let shown = url.as_str();
+    match fetched {
+        Ok(_) => row("JWT keys", Outcome::Ok, format!("{shown} has a key set")),
+        Err(problem) => row("JWT keys", Outcome::Fail, format!("{shown}: {problem}")),
     }
 }
 

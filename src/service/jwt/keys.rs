@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::Algorithm;
 
 /// The largest file of keys, in bytes.
-const MAX_BYTES: usize = 256 * 1024;
+pub(super) const MAX_BYTES: usize = 256 * 1024;
 const MAX_KEYS: usize = 64;
 /// RSA moduli, in bytes: 2048 to 8192 bits.
 const MODULUS_BYTES: RangeInclusive<usize> = 256..=1024;
@@ -105,6 +105,21 @@ impl KeySet {
             return Err(KeysError::Empty);
         }
         Ok(Self { keys })
+    }
+
+    /// No keys: what there is before they were fetched.
+    pub(super) fn none() -> Self {
+        Self { keys: Vec::new() }
+    }
+
+    /// Whether there are none, which no file says.
+    pub(in crate::service) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// Whether this is one of them.

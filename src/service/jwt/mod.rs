@@ -1,18 +1,22 @@
 //! JSON web tokens (RFC 7519), signed as RFC 7515 says: who issued them, for whom, until when.
 //!
 //! Only what is needed, and nothing that has gone wrong elsewhere: three algorithms, each bound to its kind of key, so that
-//! a token cannot choose how it is verified; no symmetric ones, and not `none`; keys come from the configuration alone,
-//! never from a token.
+//! a token cannot choose how it is verified; no symmetric ones, and not `none`; keys come from where the configuration says
+//! alone, never from where a token says.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use fetched::{FetchStatus, FetchedKeys, Schedule};
 pub(super) use keys::Key;
 pub use keys::{KeySet, KeysError};
+pub use keys_url::{FetchError, KeysUrl};
 
+mod fetched;
 mod keys;
+mod keys_url;
 
 /// A clock may be off by so many seconds.
 pub(super) const LEEWAY: f64 = 30.0;
@@ -59,6 +63,9 @@ pub enum JwtError {
     /// No key fits it.
     #[error("is signed by an unknown key")]
     Key,
+    /// The keys of its issuer are not known now.
+    #[error("cannot be checked now: the keys of its issuer could not be fetched")]
+    NoKeys,
     /// The signature is wrong.
     #[error("has a wrong signature")]
     Signature,
@@ -152,6 +159,11 @@ impl<'a> Jwt<'a> {
     /// Who says to have issued it.
     pub fn issuer(&self) -> Option<&str> {
         self.claims.get("iss")?.as_str()
+    }
+
+    /// Whether it says which key it is signed with.
+    pub(super) fn names_key(&self) -> bool {
+        self.kid.is_some()
     }
 
     /// The key that it has to be signed with.
