@@ -68,6 +68,8 @@ struct TlsLines {
     certificate: PathBuf,
     key: PathBuf,
     client_ca: Option<PathBuf>,
+    #[serde(default)]
+    client_crl: Vec<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -134,11 +136,22 @@ impl Config {
             return Ok(None);
         };
         let client_ca = files.client_ca.as_deref();
+        if client_ca.is_none() && !files.client_crl.is_empty() {
+            return Err(Failure::usage(
+                "tls: client_crl lists certificates of the authorities in client_ca, which is missing",
+            ));
+        }
         Ok(Some(TlsFiles::open(
             &files.certificate,
             &files.key,
             client_ca,
+            &files.client_crl,
         )?))
+    }
+
+    /// The files that list revoked client certificates.
+    pub(super) fn client_crl(&self) -> &[PathBuf] {
+        self.tls.as_ref().map_or(&[], |files| &files.client_crl)
     }
 
     /// The files of the server's certificate and of its key.

@@ -15,8 +15,9 @@ use tonic::server::NamedService;
 use super::access::{Access, Policy, Rule, Scope, role_missing, rule};
 use super::bounded;
 use super::closing::Closing;
-use super::identity::{Authentication, Sender, TokenKey, now};
+use super::identity::{Authentication, Sender, TokenKey, certificate_refused, now};
 use super::listen::Peer;
+use super::presented::Presented;
 use super::quota::{Limits, Quotas, Share};
 use super::refusals::{Refusals, Refused};
 use super::requests::Requests;
@@ -59,6 +60,8 @@ pub(super) struct Caller {
     until: Option<f64>,
     /// The key that its token is signed with, if it is.
     key: Option<TokenKey>,
+    /// The certificate that it is known by, if it is.
+    certificate: Option<Arc<Presented>>,
     /// What is noted when the call is refused after all.
     refused: Refused,
 }
@@ -85,9 +88,17 @@ impl Caller {
                 None => std::future::pending().await,
             }
         };
+        let certificate = self.certificate.clone();
+        let refused = async {
+            match &certificate {
+                Some(certificate) => certificate.refused().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = wait_until(until) => expired(),
             () = gone => key_gone(),
+            () = refused => certificate_refused(),
             () = self.other_access() => access_changed(),
         }
     }
@@ -99,6 +110,10 @@ impl Caller {
         }
         if self.key.as_ref().is_some_and(|key| !key.is_kept()) {
             return Err(key_gone());
+        }
+        let certificate = self.certificate.as_ref();
+        if certificate.is_some_and(|certificate| !certificate.is_accepted()) {
+            return Err(certificate_refused());
         }
         let submitter = self.envelope.submitter.clone().unwrap_or_default();
         let policy = self.policy.as_ref();
@@ -185,6 +200,7 @@ impl Door {
             envelope,
             until,
             key,
+            certificate,
         } = self
             .authentication
             .identify(request.headers(), request.extensions())
@@ -217,6 +233,7 @@ impl Door {
             policy,
             until,
             key,
+            certificate,
             refused,
         }))
     }

@@ -14,6 +14,7 @@ use super::access::Policy;
 use super::certificate::sha256;
 use super::jwt::{self, Claims, FetchStatus, Jwt, JwtError, Key, KeySet};
 use super::listen::Peer;
+use super::presented::Presented;
 use crate::entry::{names, v1};
 
 /// A static bearer token, of which only the digest is kept.
@@ -201,6 +202,8 @@ pub(super) struct Sender {
     pub(super) until: Option<f64>,
     /// The key that its token is signed with, if it is.
     pub(super) key: Option<TokenKey>,
+    /// The certificate that it is known by, if it is.
+    pub(super) certificate: Option<Arc<Presented>>,
 }
 
 impl Authentication {
@@ -292,6 +295,7 @@ impl Authentication {
             envelope,
             until: None,
             key: None,
+            certificate: None,
         };
         let (tokens, issuers) = match self {
             Self::None => {
@@ -316,13 +320,15 @@ impl Authentication {
                 envelope: sender(v1::Authentication::Jwt, issuer, subject, credential),
                 until: Some(claims.until),
                 key: Some(key),
+                certificate: None,
             });
         }
-        let Some(certificate) = &peer.certificate else {
+        let Some(presented) = peer.certificate else {
             return Err(Status::unauthenticated(
                 "a bearer token or a client certificate is needed",
             ));
         };
+        let certificate = &presented.certificate;
         let subject = certificate
             .subject
             .clone()
@@ -332,13 +338,24 @@ impl Authentication {
                 "the client certificate has expired",
             ));
         }
+        if !presented.is_accepted() {
+            return Err(certificate_refused());
+        }
         let method = v1::Authentication::ClientCertificate;
         Ok(Sender {
             envelope: sender(method, "mtls", subject, certificate.sha256.clone()),
             until: Some(certificate.until),
             key: None,
+            certificate: Some(presented),
         })
     }
+}
+
+/// What a call gets, and what a stream ends with, when its certificate is good no more.
+pub(super) fn certificate_refused() -> Status {
+    Status::unauthenticated(
+        "the client certificate is accepted no more: it was revoked, or its authority is another by now",
+    )
 }
 
 /// Checks that a token can have this name, which is sealed with everything that it sends.

@@ -17,9 +17,9 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::Stream;
 use tonic::transport::server::Connected;
 
-use super::certificate::ClientCertificate;
 use super::limits::{FIRST_BYTES, MAX_CONNECTIONS, MAX_HANDSHAKES, MAX_NEWCOMERS, TLS_HANDSHAKE};
 use super::newcomers::{Counted, Newcomers};
+use super::presented::Presented;
 use super::tls::{Tls, speaks_h2};
 
 /// Bytes of what every connection of HTTP/2 begins with (RFC 9113 section 3.4).
@@ -33,7 +33,7 @@ pub(super) struct Peer {
     /// The network address.
     pub(super) address: Option<SocketAddr>,
     /// The client certificate, which was checked against the authorities; none if there is none.
-    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) certificate: Option<Arc<Presented>>,
     /// What the connection counts as.
     pub(super) counted: Counted,
 }
@@ -137,11 +137,13 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, ready: mpsc::Sender<Con
 
 /// Ends the handshake, or drops the connection.
 async fn secure(tls: &Tls, stream: TcpStream, peer: Peer) -> Option<(Transport, Peer)> {
-    let handshake = TlsAcceptor::from(tls.config()).accept(stream);
+    let secured = tls.current();
+    let handshake = TlsAcceptor::from(secured.config()).accept(stream);
     let stream = match tokio::time::timeout(TLS_HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%error, "a handshake failed");
+            secured.note(&error);
             return None;
         }
         Err(_) => {
@@ -153,8 +155,8 @@ async fn secure(tls: &Tls, stream: TcpStream, peer: Peer) -> Option<(Transport, 
     if !speaks_h2(session.alpn_protocol()) {
         return None;
     }
-    let certificate = session.peer_certificates().and_then(|chain| chain.first());
-    let certificate = certificate.map(|der| Arc::new(ClientCertificate::read(der)));
+    let chain = session.peer_certificates().unwrap_or_default();
+    let certificate = Presented::new(chain, tls, secured).map(Arc::new);
     let peer = Peer {
         certificate,
         ..peer

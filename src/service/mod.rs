@@ -26,6 +26,7 @@ mod metrics;
 mod monitor;
 mod newcomers;
 mod policy_file;
+mod presented;
 mod query;
 mod quota;
 mod read;

@@ -138,12 +138,19 @@ fn make<T>(
 /// The contents of a file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+    let shown = || path.display().to_string();
+    let length = std::fs::File::open(path)
+        .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
         .map_err(|error| FileError::Read {
-            path: path.display().to_string(),
+            path: shown(),
             error,
         })?;
+    if length as u64 > MAX_BYTES {
+        return Err(FileError::Content {
+            path: shown(),
+            problem: format!("has more than {MAX_BYTES} bytes"),
+        });
+    }
     Ok(bytes)
 }
 

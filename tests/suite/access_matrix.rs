@@ -328,6 +328,7 @@ async fn everybody_calls_everything() {
         &path("server.pem"),
         &path("server.key"),
         Some(&path("ca.pem")),
+        &[],
     );
     let files = files.unwrap();
     fs::write(path("jwks.json"), key_set()).unwrap();

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationList,
+    CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, RevokedCertParams, SanType,
 };
 
 pub(super) struct Authority {
@@ -22,11 +24,13 @@ pub(super) struct Issued {
 
 impl Authority {
     pub(super) fn new() -> Self {
+        Self::named("Test authority")
+    }
+
+    pub(super) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Test authority");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self {
@@ -53,6 +57,32 @@ impl Authority {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         }
+    }
+
+    /// A list that says that the certificates with these serial numbers are revoked, and that ends so many seconds from now.
+    pub(super) fn revoke(&self, serials: &[u64], seconds: i64) -> CertificateRevocationList {
+        let now = SystemTime::now();
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let hour = Duration::from_secs(3600);
+        let end = if seconds < 0 {
+            now - Duration::from_secs(seconds.unsigned_abs())
+        } else {
+            now + Duration::from_secs(seconds.unsigned_abs())
+        };
+        let params = CertificateRevocationListParams {
+            this_update: (now - 2 * hour).into(),
+            next_update: end.into(),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap()
     }
 
     /// A certificate of the server `localhost`.

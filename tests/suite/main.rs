@@ -202,6 +202,8 @@ mod service_refusals;
 #[cfg(feature = "server")]
 mod service_reload;
 #[cfg(feature = "server")]
+mod service_revoked;
+#[cfg(feature = "server")]
 mod service_support;
 #[cfg(feature = "server")]
 mod service_tls;

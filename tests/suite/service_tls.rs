@@ -30,7 +30,7 @@ use super::service_support::TestServer;
 
 fn files(dir: &Path, authority: &Authority) -> TlsFiles {
     authority.server().write(dir, "server");
-    TlsFiles::open(&dir.join("server.pem"), &dir.join("server.key"), None).unwrap()
+    TlsFiles::open(&dir.join("server.pem"), &dir.join("server.key"), None, &[]).unwrap()
 }
 
 /// Whether a client that trusts `authority` gets an answer.
@@ -219,6 +219,7 @@ async fn nobody_is_let_in_by_a_certificate_that_expired_on_its_connection() {
         &dir.join("server.pem"),
         &dir.join("server.key"),
         Some(&dir.join("ca.pem")),
+        &[],
     )
     .unwrap();
     let who = "spiffe://lab/reader";

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use x509_parser::pem::Pem;
+use x509_parser::prelude::{CertificateRevocationList, FromDer};
 
 use super::space;
 use super::{Checked, Outcome, Patient};
@@ -55,6 +56,7 @@ pub(super) fn all(patient: &Patient) -> Vec<Checked> {
         if let Some((certificate, key)) = config.tls_paths() {
             rows.push(certificate_end(certificate));
             rows.push(tls_key(key));
+            rows.extend(config.client_crl().iter().map(|path| revocation_list(path)));
         }
     }
     if patient.dir.is_dir() {
@@ -156,6 +158,47 @@ fn issuer_keys(keys: &FetchedKeys) -> Checked {
     }
 }
 
+/// When a list of revoked client certificates ends, after which it keeps everybody out.
+fn revocation_list(path: &Path) -> Checked {
+    let shown = path.display();
+    let bad = |problem: String| row("client CRL", Outcome::Fail, format!("{shown}: {problem}"));
+    let file = match fs::read(path) {
+        Ok(file) => file,
+        Err(error) => return bad(error.to_string()),
+    };
+    let in_pem = Pem::iter_from_buffer(&file).filter_map(Result::ok);
+    let mut lists: Vec<Vec<u8>> = in_pem.map(|block| block.contents).collect();
+    if lists.is_empty() {
+        lists.push(file);
+    }
+    let mut first_end = i64::MAX;
+    for list in lists {
+        let Ok((_, list)) = CertificateRevocationList::from_der(&list) else {
+            return bad("it is no list of revoked certificates".into());
+        };
+        let end = list.next_update().map_or(i64::MAX, |end| end.timestamp());
+        first_end = first_end.min(end);
+    }
+    if first_end == i64::MAX {
+        return row("client CRL", Outcome::Ok, format!("{shown}: has no end"));
+    }
+    let left = first_end.saturating_sub(now());
+    let found = format!("{shown}: ends in {} hours", left.div_euclid(3600));
+    match left {
+        ..0 => bad("it has expired, and everybody with a certificate is refused".into()),
+        0..DAY => row("client CRL", Outcome::Warn, found),
+        _ => row("client CRL", Outcome::Ok, found),
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_secs()).unwrap_or(i64::MAX)
+}
+
 fn certificate_end(path: &Path) -> Checked {
     let shown = path.display();
     let bad = |problem: String| row("certificate", Outcome::Fail, format!("{shown}: {problem}"));
@@ -178,10 +221,7 @@ fn certificate_end(path: &Path) -> Checked {
     if first_end == i64::MAX {
         return bad("it holds no certificate in PEM".into());
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let left = first_end.saturating_sub(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let left = first_end.saturating_sub(now());
     let days = left.div_euclid(DAY);
     let found = format!("{shown}: the first of its certificates ends in {days} days");
     match days {
