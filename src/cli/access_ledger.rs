@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::failure::Failure;
 use super::files::read_key;
 use super::init::home;
+use super::passphrase::Passphrase;
 use super::self_audit;
 use crate::ledger::{Ledger, Options, SystemClock, SystemEntropy};
 use crate::service::{self, Authentication, ReadLog, ServeError, Tls};
@@ -33,7 +34,7 @@ pub(super) struct AccessLedger {
 }
 
 /// Opens the access ledger of the ledger `origin`, in the directory `access` beside the first one's files.
-pub(super) fn open(dir: &Path, origin: &str) -> Result<Ledger, Failure> {
+pub(super) fn open(dir: &Path, origin: &str, passphrase: &Passphrase) -> Result<Ledger, Failure> {
     let own = format!("{origin}/access");
     if !dir.join("store").is_dir() {
         return Err(Failure::usage(format!(
@@ -42,7 +43,7 @@ pub(super) fn open(dir: &Path, origin: &str) -> Result<Ledger, Failure> {
         )));
     }
     let options = Options {
-        key: read_key(&dir.join("log.key"))?,
+        key: read_key(&dir.join("log.key"), passphrase)?,
         origin: own,
         adopt: false,
         known_checkpoints: Vec::new(),

@@ -37,6 +37,8 @@ pub(super) struct Config {
     pub(super) origin: Option<String>,
     /// The signing key's file.
     pub(super) key: Option<PathBuf>,
+    /// The file with the signing key's passphrase.
+    pub(super) key_passphrase_file: Option<PathBuf>,
     /// Signed checkpoints that somebody outside keeps: the ledger has to extend each of them.
     #[serde(default)]
     pub(super) known_checkpoints: Vec<PathBuf>,

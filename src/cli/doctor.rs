@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::arguments::Output;
 use super::config::Config;
 use super::failure::Failure;
+use super::passphrase::Passphrase;
 use super::render::{Machine, Record, escape, write_records};
 
 #[derive(Debug, Args)]
@@ -24,6 +25,9 @@ pub(super) struct Arguments {
     /// Directory of the ledger
     #[arg(long, env = "GRAVEN_DIR")]
     dir: Option<PathBuf>,
+    /// File with the passphrase of the signing key; - to type it
+    #[arg(long, env = "GRAVEN_KEY_PASSPHRASE_FILE", value_name = "FILE")]
+    key_passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -72,6 +76,7 @@ struct Patient {
     dir: PathBuf,
     anchor: PathBuf,
     key: PathBuf,
+    passphrase: Passphrase,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -94,7 +99,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(dir) => {
             let anchor = configured.and_then(|config| config.anchor.clone());
             let key = configured.and_then(|config| config.key.clone());
+            let passphrase = arguments.key_passphrase_file.as_deref();
+            let passphrase = passphrase.or_else(|| configured?.key_passphrase_file.as_deref());
             let patient = Patient {
+                passphrase: Passphrase::new(passphrase),
                 anchor: anchor.unwrap_or_else(|| dir.join("anchor")),
                 key: key.unwrap_or_else(|| dir.join("log.key")),
                 config,

@@ -8,18 +8,24 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use super::passphrase::Passphrase;
+use crate::ledger::{EncryptedKey, EncryptedKeyError, Entropy, PassphraseCost, SystemEntropy};
 use crate::note::{NOTE_BYTES_MAX, SignerKey};
 
 /// Writes a secret to a new file that only its owner can read.
-pub(super) fn write_secret(path: &Path, secret: &str) -> Result<(), Failure> {
+fn write_secret(path: &Path, secret: &[&[u8]]) -> Result<(), Failure> {
     let mut new = OpenOptions::new();
-    write(new.mode(0o600), path, &[secret.as_bytes(), b"\n"])
+    write(new.mode(0o600), path, secret)
 }
 
-/// Reads a signing key from a file that only its owner can read.
-pub(super) fn read_key(path: &Path) -> Result<SignerKey, Failure> {
+/// The largest file of a signing key, in bytes.
+const MAX_KEY_BYTES: u64 = 8_192;
+
+/// Reads a signing key from a file that only its owner can read. `passphrase` is asked for when the key has one.
+pub(super) fn read_key(path: &Path, passphrase: &Passphrase) -> Result<SignerKey, Failure> {
     let metadata = fs::metadata(path).map_err(|error| Failure::file("reading", path, &error))?;
     let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
@@ -29,10 +35,47 @@ pub(super) fn read_key(path: &Path) -> Result<SignerKey, Failure> {
             mode & 0o777
         )));
     }
-    let text = fs::read_to_string(path).map_err(|error| Failure::file("reading", path, &error))?;
+    let mut text = Zeroizing::new(String::new());
+    File::open(path)
+        .and_then(|file| file.take(MAX_KEY_BYTES).read_to_string(&mut text))
+        .map_err(|error| Failure::file("reading", path, &error))?;
+    if EncryptedKey::is_one(&text) {
+        return open_key(path, &text, passphrase);
+    }
     SignerKey::parse(text.trim()).map_err(|error| {
         Failure::tampered(format!("{} is not a signing key: {error}", path.display()))
     })
+}
+
+fn open_key(path: &Path, text: &str, passphrase: &Passphrase) -> Result<SignerKey, Failure> {
+    let failed = |error: EncryptedKeyError| {
+        let said = format!("{} {error}", path.display());
+        match error {
+            EncryptedKeyError::Malformed(_) => Failure::tampered(said),
+            EncryptedKeyError::Memory => Failure::other(said),
+            _ => Failure::usage(said),
+        }
+    };
+    let key = EncryptedKey::parse(text).map_err(failed)?;
+    key.open(passphrase.to_open(path)?).map_err(failed)
+}
+
+/// Writes a new key to a new file that only its owner can read, under a passphrase if there is to be one.
+pub(super) fn write_key(
+    path: &Path,
+    key: &SignerKey,
+    passphrase: &Passphrase,
+) -> Result<(), Failure> {
+    if !passphrase.is_given() {
+        return write_secret(path, &[key.encode().as_bytes(), b"\n"]);
+    }
+    let mut salt = [0; 16];
+    SystemEntropy
+        .fill(&mut salt)
+        .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+    let sealed = EncryptedKey::seal(key, passphrase.to_seal()?, PassphraseCost::default(), salt);
+    let sealed = sealed.map_err(|error| Failure::other(format!("the key {error}")))?;
+    write_secret(path, &[sealed.encode().as_bytes()])
 }
 
 /// Reads a signed note. Of a file that is too large for one just enough to say so.

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::failure::Failure;
-use super::files::{read_key, read_note, write_secret};
+use super::files::{read_key, read_note, write_key};
 use super::keygen::new_key;
+use super::passphrase::Passphrase;
 use crate::entry::genesis::Genesis;
 use crate::entry::v1;
 use crate::ledger::{self, Directory, Home, LedgerError, Refusal, SystemClock, SystemEntropy};
@@ -26,6 +27,9 @@ pub(super) struct Arguments {
     /// Signing key; made as DIR/log.key when not given
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
+    /// File with the passphrase of the signing key, which a new one is encrypted with; - to type it
+    #[arg(long, env = "GRAVEN_KEY_PASSPHRASE_FILE", value_name = "FILE")]
+    key_passphrase_file: Option<PathBuf>,
     /// Where the anchor goes; better on another volume [default: DIR/anchor]
     #[arg(long, value_name = "FILE")]
     anchor: Option<PathBuf>,
@@ -47,10 +51,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         _ => None,
     };
     let anchor = arguments.anchor.as_deref();
+    let passphrase = Passphrase::new(arguments.key_passphrase_file.as_deref());
     let genesis = make(
         &arguments.dir,
         &arguments.origin,
-        arguments.key.as_deref(),
+        (arguments.key.as_deref(), &passphrase),
         anchor,
         predecessor,
     )?;
@@ -82,7 +87,7 @@ fn last_checkpoint(path: &Path, origin: &str) -> Result<String, Failure> {
 pub(super) fn make(
     dir: &Path,
     origin: &str,
-    given: Option<&Path>,
+    (given, passphrase): (Option<&Path>, &Passphrase),
     anchor: Option<&Path>,
     predecessor: Option<v1::Predecessor>,
 ) -> Result<Genesis, Failure> {
@@ -90,7 +95,7 @@ pub(super) fn make(
     let own_key = dir.join("log.key");
     let key = match given {
         Some(path) => {
-            let key = read_key(path)?;
+            let key = read_key(path, passphrase)?;
             if key.name() != origin {
                 return Err(Failure::usage(format!(
                     "the key in {} is named {}, and a ledger's key bears its origin, {origin}",
@@ -115,7 +120,7 @@ pub(super) fn make(
     };
     fs::create_dir_all(dir).map_err(|error| Failure::file("making", dir, &error))?;
     if given.is_none() {
-        write_secret(&own_key, &key.encode())?;
+        write_key(&own_key, &key, passphrase)?;
     }
     let clock = SystemClock::default();
     Ok(ledger::init(

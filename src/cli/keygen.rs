@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::failure::Failure;
-use super::files::write_secret;
+use super::files::write_key;
+use super::passphrase::Passphrase;
 use crate::ledger::{Entropy, SystemEntropy};
 use crate::note::SignerKey;
 
@@ -19,12 +20,16 @@ pub(super) struct Arguments {
     /// Where the key goes; never overwritten
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+    /// File with a passphrase that the key is encrypted with; - to type it, or for standard input
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: Option<PathBuf>,
 }
 
 /// Writes the key, and prints the verifier key that others pin.
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let key = new_key(&arguments.name)?;
-    write_secret(&arguments.out, &key.encode())?;
+    let passphrase = Passphrase::new(arguments.passphrase_file.as_deref());
+    write_key(&arguments.out, &key, &passphrase)?;
     writeln!(anstream::stdout(), "{}", key.verifier())?;
     Ok(ExitCode::SUCCESS)
 }

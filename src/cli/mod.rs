@@ -37,6 +37,7 @@ mod inquire;
 mod key;
 mod keygen;
 mod log;
+mod passphrase;
 mod policy;
 mod prove;
 mod queries;

@@ -19,6 +19,7 @@ use super::config::{Config, Identities, Keys};
 use super::failure::Failure;
 use super::files::{read_key, read_note};
 use super::init::{home, make};
+use super::passphrase::Passphrase;
 use super::self_audit;
 use super::settings::Settings;
 use crate::ledger::{
@@ -60,6 +61,9 @@ pub(super) struct Arguments {
     /// Signing key [default: DIR/log.key]
     #[arg(long, env = "GRAVEN_LOG_KEY", value_name = "FILE")]
     log_key: Option<PathBuf>,
+    /// File with the passphrase of the signing key; - to type it
+    #[arg(long, env = "GRAVEN_KEY_PASSPHRASE_FILE", value_name = "FILE")]
+    key_passphrase_file: Option<PathBuf>,
     /// Go on without an anchor that is missing or damaged; sealed into the ledger
     #[arg(long)]
     adopt: bool,
@@ -87,6 +91,7 @@ struct Resolved {
     dir: PathBuf,
     anchor: Option<PathBuf>,
     key: PathBuf,
+    passphrase: Passphrase,
     origin: Option<String>,
     listen: SocketAddr,
     /// For operators.
@@ -143,7 +148,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let ledger = Arc::new(open(&resolved)?);
     let access = match &resolved.access {
         Some(place) => {
-            let access = access_ledger::open(&place.dir, ledger.genesis().origin())?;
+            let access =
+                access_ledger::open(&place.dir, ledger.genesis().origin(), &resolved.passphrase)?;
             Some((Arc::new(access), place.listen))
         }
         None => None,
@@ -190,15 +196,18 @@ fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
         .log_key
         .clone()
         .unwrap_or_else(|| dir.join("log.key"));
+    let passphrase = Passphrase::new(arguments.key_passphrase_file.as_deref());
     if !dir.join("store").exists() {
         let anchor = arguments.anchor.as_deref();
         let origin = format!("localhost/dev-{number:08x}");
-        make(&dir, &origin, arguments.log_key.as_deref(), anchor, None)?;
+        let given = (arguments.log_key.as_deref(), &passphrase);
+        make(&dir, &origin, given, anchor, None)?;
     }
     Ok(Resolved {
         dir,
         anchor: arguments.anchor.clone(),
         key,
+        passphrase,
         origin: None,
         listen,
         admin_listen: Some(admin_listen),
@@ -259,11 +268,14 @@ fn configured(arguments: &Arguments) -> Result<Resolved, Failure> {
         keys,
     } = config.identities(&policy)?;
     let log_key = arguments.log_key.clone().or_else(|| config.key.clone());
+    let passphrase_file = arguments.key_passphrase_file.as_deref();
+    let passphrase_file = passphrase_file.or(config.key_passphrase_file.as_deref());
     // No flag takes away what the configuration asks for.
     let mut known_checkpoints = config.known_checkpoints.clone();
     known_checkpoints.extend_from_slice(&arguments.known_checkpoint);
     Ok(Resolved {
         key: log_key.unwrap_or_else(|| dir.join("log.key")),
+        passphrase: Passphrase::new(passphrase_file),
         dir,
         anchor: arguments.anchor.clone().or_else(|| config.anchor.clone()),
         origin: config.origin.clone(),
@@ -332,6 +344,7 @@ fn settings(config: &Config, arguments: &Arguments) -> Settings {
         ("admin_listen", arguments.admin_listen.clone()),
         ("anchor", path(&arguments.anchor)),
         ("key", path(&arguments.log_key)),
+        ("key_passphrase_file", path(&arguments.key_passphrase_file)),
         // These add to those of the configuration.
         (
             "--known-checkpoint",
@@ -374,7 +387,7 @@ fn open(resolved: &Resolved) -> Result<Ledger, Failure> {
     if !Path::new(&resolved.dir).is_dir() {
         return Err(Refusal::NotInitialised(resolved.dir.display().to_string()).into_failure());
     }
-    let key = read_key(&resolved.key)?;
+    let key = read_key(&resolved.key, &resolved.passphrase)?;
     let known_checkpoints = resolved
         .known_checkpoints
         .iter()

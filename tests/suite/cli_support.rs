@@ -24,6 +24,8 @@ pub(super) fn graven() -> Command {
         "GRAVEN_ADMIN",
         "GRAVEN_ADMIN_LISTEN",
         "GRAVEN_KEY",
+        "GRAVEN_KEY_PASSPHRASE_FILE",
+        "CREDENTIALS_DIRECTORY",
         "GRAVEN_TOKEN",
         "GRAVEN_DIR",
         "GRAVEN_CONFIG",

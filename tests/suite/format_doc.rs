@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Files whose first block in a documentation comment stands in the document as it is.
-const DIAGRAMS: [&str; 14] = [
+const DIAGRAMS: [&str; 15] = [
     "src/entry/header.rs",
     "src/entry/parts.rs",
     "src/entry/signature.rs",
@@ -18,6 +18,7 @@ const DIAGRAMS: [&str; 14] = [
     "src/index/record.rs",
     "src/index/segment.rs",
     "src/ledger/anchor.rs",
+    "src/ledger/encrypted_key.rs",
     "src/ledger/head.rs",
     "src/ledger/pack.rs",
     "src/note/rotation.rs",

@@ -13,6 +13,7 @@ use graven::entry::{CheckedEvent, Header, Tag, body, hex, json, names, v1, wire}
 use graven::index::filter::Filter;
 use graven::index::{GroupBy, SegmentId, SegmentRecord};
 use graven::inquiry::Start;
+use graven::ledger::EncryptedKey;
 use graven::merkle::Tile;
 use graven::note::{
     Checkpoint, CosignerKey, Note, Policy, Rotation, Signature, SignerKey, TlogProof, VerifierKey,
@@ -444,6 +445,19 @@ fn decoders() -> Vec<Decoder> {
                         again
                     );
                 }
+            },
+        ),
+        decoder(
+            "src/ledger/encrypted_key.rs",
+            "encrypted signing key",
+            vec![file("tests/vectors/encrypted.key")],
+            |bytes| {
+                text(bytes, |text| {
+                    // It is not opened: that costs what the file says.
+                    if let Ok(key) = EncryptedKey::parse(text) {
+                        assert_eq!(key.encode(), text);
+                    }
+                });
             },
         ),
         decoder("src/service/jwt/mod.rs", "token", strings(&jwt), |bytes| {

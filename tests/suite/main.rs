@@ -61,6 +61,8 @@ mod cli_monitor;
 #[cfg(feature = "server")]
 mod cli_newcomer;
 #[cfg(feature = "server")]
+mod cli_passphrase;
+#[cfg(feature = "server")]
 mod cli_policy;
 #[cfg(feature = "server")]
 mod cli_queries;
@@ -127,6 +129,8 @@ mod ledger_backup;
 mod ledger_child;
 #[cfg(feature = "server")]
 mod ledger_crash;
+#[cfg(feature = "server")]
+mod ledger_encrypted_key;
 #[cfg(feature = "server")]
 mod ledger_erase;
 #[cfg(feature = "server")]

@@ -83,7 +83,7 @@ fn directory(patient: &Patient) -> Checked {
 
 fn key(patient: &Patient) -> Checked {
     let path = patient.key.display();
-    match read_key(&patient.key) {
+    match read_key(&patient.key, &patient.passphrase) {
         Ok(key) => {
             let found = format!("{path}, of {}, is readable by its owner alone", key.name());
             row("key", Outcome::Ok, found)
