@@ -36,7 +36,7 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Appends `key.register` or `key.revoke`, with the key as target and its owner as grantee \
-                  (docs/naming.md).\nKeys of the types ssh-ed25519 and sk-ssh-ed25519@openssh.com can sign."
+                  (docs/naming.md).\nKeys of the types ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384, ssh-rsa\n(2048 bits and more) and sk-ssh-ed25519@openssh.com can sign."
 )]
 struct Statement {
     /// The .pub file of the key; - for standard input

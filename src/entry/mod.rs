@@ -17,6 +17,7 @@ pub mod parts;
 pub mod redaction;
 mod schema;
 pub mod signature;
+mod ssh_key;
 pub mod ssh_signature;
 pub mod wire;
 

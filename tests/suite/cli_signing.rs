@@ -30,9 +30,13 @@ impl Keys {
         Some(Self(TempDir::new().unwrap()))
     }
 
+    /// A key of a kind, such as `ed25519` or `rsa:2048`.
     fn make(&self, kind: &str, name: &str, passphrase: &str) -> PathBuf {
         let file = self.0.path().join(name);
+        let (kind, bits) = kind.split_once(':').unwrap_or((kind, ""));
+        let bits = (!bits.is_empty()).then_some(["-b", bits]);
         let made = Command::new("ssh-keygen")
+            .args(bits.into_iter().flatten())
             .args([
                 "-q",
                 "-t",
@@ -173,6 +177,31 @@ fn an_ssh_key_signs_as_the_actor_whom_entries_say_it_is() {
 }
 
 #[test]
+fn keys_of_every_kind_that_people_have_sign() {
+    let Some(keys) = Keys::new() else { return };
+    let server = Server::dev();
+    for (kind, called) in [
+        ("ecdsa:256", "key/ecdsa-sha2-nistp256/"),
+        ("ecdsa:384", "key/ecdsa-sha2-nistp384/"),
+        ("rsa:2048", "key/ssh-rsa/"),
+        ("rsa:4096", "key/ssh-rsa/"),
+    ] {
+        let key = keys.make(kind, &kind.replace(':', "_"), "");
+        let registered = register(&server, "register", &public(&key));
+        let name = server.prints(&["key", "name", text(&public(&key))], "");
+        assert!(name.contains(called), "{name}");
+        let attested = append(&server, None, &key);
+        let (said, fields) = shown(&server, &attested);
+        let whose = format!("attested: the key is {ALICE}'s, as entry {registered} says");
+        assert!(said.contains(&whose), "{kind}: {said}");
+        let fields: String = fields.split_whitespace().collect::<Vec<_>>().join(" ");
+        let good = format!("good, by the SSH key {}", fingerprint(&key));
+        assert!(fields.contains(&good), "{kind}: {fields}");
+    }
+    assert!(server.run(&["verify"], "").status.success());
+}
+
+#[test]
 fn lines_are_signed_one_by_one_and_those_before_a_bad_one_are_kept() {
     let Some(keys) = Keys::new() else { return };
     let server = Server::dev();
@@ -258,11 +287,11 @@ fn keys_that_cannot_sign_are_refused_in_words() {
         assert_eq!(seq, "", "{said}");
         (code, said)
     };
-    let ecdsa = keys.make("ecdsa", "id_ecdsa", "");
+    let ecdsa = keys.make("ecdsa:521", "id_ecdsa", "");
     let (code, said) = refused(&ecdsa);
     assert_eq!(code, 2);
     assert!(
-        said.contains("has a key of the type ecdsa-sha2-nistp256, which is not accepted"),
+        said.contains("has a key of the type ecdsa-sha2-nistp521, which is not accepted"),
         "{said}"
     );
     let locked = keys.make("ed25519", "locked", "a passphrase that nobody types");
@@ -292,7 +321,7 @@ fn keys_that_cannot_sign_are_refused_in_words() {
     };
     let said = register(&public(&ecdsa));
     assert!(
-        said.contains("of the type ecdsa-sha2-nistp256, which is not accepted"),
+        said.contains("of the type ecdsa-sha2-nistp521, which is not accepted"),
         "{said}"
     );
     let said = register(&ecdsa);

@@ -17,7 +17,13 @@ use super::golden_events::minimal;
 use super::verify_support::{ORIGIN, Sealer};
 
 /// Signatures that count: a file each, and the file of the key.
-const GOOD: [(&str, &str); 3] = [
+const GOOD: [(&str, &str); 9] = [
+    ("ecdsa.sig", "id_ecdsa.pub"),
+    ("ecdsa384.sig", "id_ecdsa384.pub"),
+    ("ecdsa384_sha256.sig", "id_ecdsa384.pub"),
+    ("rsa.sig", "id_rsa.pub"),
+    ("rsa_sha256.sig", "id_rsa.pub"),
+    ("rsa4096.sig", "id_rsa4096.pub"),
     ("sha512.sig", "id_ed25519.pub"),
     ("sha256.sig", "id_ed25519.pub"),
     ("security_key.sig", "security_key.pub"),
@@ -63,7 +69,11 @@ struct Pieces {
 impl Pieces {
     /// Those of `sha512.sig`.
     fn of_good() -> Self {
-        let bytes = ssh_signature("sha512.sig");
+        Self::of("sha512.sig")
+    }
+
+    fn of(name: &str) -> Self {
+        let bytes = ssh_signature(name);
         let mut rest = &bytes[10..];
         let mut next = || {
             let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
@@ -132,6 +142,28 @@ fn keys_are_called_what_ssh_keygen_calls_them() {
         key.name(),
         format!("sk-ssh-ed25519/{}", hex::encode(&digest))
     );
+    for (file, kind, fingerprint) in [
+        (
+            "id_ecdsa.pub",
+            "ecdsa-sha2-nistp256",
+            "wxilNho2c0TXYrBWoAPgD0tpH1TtXd5f9T5ZS/MpIqU",
+        ),
+        (
+            "id_ecdsa384.pub",
+            "ecdsa-sha2-nistp384",
+            "53i20UN3mPnMn45lJaZMosURYBjsWvgMHxcVbdp59FQ",
+        ),
+        (
+            "id_rsa4096.pub",
+            "ssh-rsa",
+            "PvhpOWp9zstlfv1YujcgDhWNmFHPfexubI4OQiUmyHA",
+        ),
+    ] {
+        let key = PublicKey::from_line(&text(file)).unwrap();
+        assert_eq!(key.fingerprint(), format!("SHA256:{fingerprint}"));
+        let digest = STANDARD.decode(format!("{fingerprint}=")).unwrap();
+        assert_eq!(key.name(), format!("{kind}/{}", hex::encode(&digest)));
+    }
 }
 
 #[test]
@@ -165,10 +197,14 @@ fn what_was_signed_otherwise_is_refused_for_what_it_is() {
     assert_eq!(namespace, SshProblem::Namespace);
     let untouched = refused(&ssh_signature("untouched.sig"));
     assert_eq!(untouched, SshProblem::NotTouched);
-    let ecdsa = SshProblem::KeyType("ecdsa-sha2-nistp256".into());
-    assert_eq!(refused(&ssh_signature("ecdsa.sig")), ecdsa);
-    let line = PublicKey::from_line(&text("id_ecdsa.pub"));
-    assert_eq!(line, Err(ecdsa));
+    let other_curve = SshProblem::KeyType("ecdsa-sha2-nistp521".into());
+    assert_eq!(refused(&ssh_signature("ecdsa521.sig")), other_curve);
+    let line = PublicKey::from_line(&text("id_ecdsa521.pub"));
+    assert_eq!(line, Err(other_curve));
+    let short = refused(&ssh_signature("rsa1024.sig"));
+    assert!(short.to_string().contains("2048 to 8192 bits"), "{short}");
+    let line = PublicKey::from_line(&text("id_rsa1024.pub"));
+    assert_eq!(line, Err(short));
 
     let says = |expected: &str, change: &dyn Fn(&mut Pieces)| {
         let mut pieces = Pieces::of_good();
@@ -267,6 +303,157 @@ fn a_plain_signature_is_verified_as_strictly() {
     assert_eq!(admitted(&other_key), Err(Problem::BadSignature));
 }
 
+/// The strings that `bytes` begins with, and what is left.
+fn strings(bytes: &[u8], count: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let mut rest = bytes;
+    let strings = (0..count).map(|_| {
+        let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
+        let taken = rest[4..4 + length].to_vec();
+        rest = &rest[4 + length..];
+        taken
+    });
+    let strings = strings.collect();
+    (strings, rest.to_vec())
+}
+
+fn join(strings: &[Vec<u8>]) -> Vec<u8> {
+    strings.iter().flat_map(|bytes| string(bytes)).collect()
+}
+
+type Strings = Vec<Vec<u8>>;
+
+/// What is said of a signature whose key and signature are put together otherwise.
+fn said(name: &str, change: &dyn Fn(&mut Strings, &mut Strings)) -> String {
+    let mut pieces = Pieces::of(name);
+    let (mut key, _) = strings(&pieces.key, 3);
+    let (mut signature, _) = strings(&pieces.signature, 2);
+    change(&mut key, &mut signature);
+    (pieces.key, pieces.signature) = (join(&key), join(&signature));
+    let problem = verify(&pieces.encode(), &file("message")).unwrap_err();
+    problem.to_string()
+}
+
+#[test]
+fn numbers_of_ecdsa_have_one_form() {
+    let form = "two numbers of the curve's size, in their one form";
+    for name in ["ecdsa.sig", "ecdsa384.sig"] {
+        let numbers = |change: &dyn Fn(&mut Strings)| {
+            said(name, &|_, signature| {
+                let (mut both, rest) = strings(&signature[1], 2);
+                assert!(rest.is_empty());
+                change(&mut both);
+                signature[1] = join(&both);
+            })
+        };
+        for at in [0, 1] {
+            for (expected, said) in [
+                (form, numbers(&|both| both[at].insert(0, 0))),
+                (form, numbers(&|both| both[at].clear())),
+                (form, numbers(&|both| both[at] = vec![0])),
+                (form, numbers(&|both| both[at] = vec![0x80])),
+                (form, numbers(&|both| both[at] = vec![0xff; 32])),
+                (form, numbers(&|both| both[at] = vec![1; 49])),
+                (form, numbers(&|both| drop(both.remove(at)))),
+                (form, numbers(&|both| both.push(vec![1]))),
+                ("not a valid signature", numbers(&|both| both[at] = vec![1])),
+            ] {
+                assert!(said.contains(expected), "{name}: {said}");
+            }
+        }
+        let key = |change: &dyn Fn(&mut Strings)| said(name, &|key, _| change(key));
+        let point = "not an uncompressed point";
+        for (expected, said) in [
+            ("its curve is not that", key(&|key| key[1][7] ^= 1)),
+            (point, key(&|key| key[2][0] = 2)),
+            (point, key(&|key| key[2].truncate(64))),
+            (point, key(&|key| key[2].push(0))),
+            (point, key(&|key| key[2].clear())),
+            (
+                "cut off, or too long",
+                key(&|key| key.push(b"more".to_vec())),
+            ),
+            // It lies on no curve.
+            ("not a valid signature", key(&|key| key[2][20] ^= 1)),
+            ("not a valid signature", key(&|key| key[2][1..].fill(0))),
+        ] {
+            assert!(said.contains(expected), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn of_an_ecdsa_signature_there_is_a_second_one_that_is_as_good() {
+    let order = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
+    let order = hex::decode(order).unwrap();
+    let mut pieces = Pieces::of("ecdsa.sig");
+    let (mut signature, _) = strings(&pieces.signature, 2);
+    let (mut both, _) = strings(&signature[1], 2);
+    let mut padded = vec![0; 33 - both[1].len()];
+    padded.extend(&both[1]);
+    let mut borrow = 0;
+    let mut other: Vec<u8> = (0..32)
+        .rev()
+        .map(|at| {
+            let difference = i16::from(order[at]) - i16::from(padded[at + 1]) - borrow;
+            borrow = i16::from(difference < 0);
+            difference.rem_euclid(256) as u8
+        })
+        .collect();
+    other.push(0);
+    other.reverse();
+    while other[0] == 0 && other[1] < 0x80 {
+        other.remove(0);
+    }
+    both[1] = other;
+    signature[1] = join(&both);
+    pieces.signature = join(&signature);
+    assert_ne!(pieces.encode(), ssh_signature("ecdsa.sig"));
+    assert_eq!(verify(&pieces.encode(), &file("message")), Ok(()));
+}
+
+#[test]
+fn numbers_of_rsa_have_one_form_and_a_safe_size() {
+    let key = |change: &dyn Fn(&mut Strings)| said("rsa.sig", &|key, _| change(key));
+    let signature =
+        |change: &dyn Fn(&mut Strings)| said("rsa.sig", &|_, signature| change(signature));
+    let (form, exponent) = ("numbers are cut off, or not in", "its exponent is");
+    let (modulus, wrong) = ("its modulus is", "not a valid signature");
+    for (expected, said) in [
+        (form, key(&|key| key[1].insert(0, 0))),
+        (form, key(&|key| key[1].clear())),
+        (form, key(&|key| key[1] = vec![0x80, 1])),
+        (form, key(&|key| key[2].insert(0, 0))),
+        (form, key(&|key| key[2] = key[2].split_off(1))),
+        (exponent, key(&|key| key[1] = vec![1])),
+        (exponent, key(&|key| key[1] = vec![4])),
+        (exponent, key(&|key| key[1] = vec![1, 0, 0, 0, 1])),
+        (wrong, key(&|key| key[1] = vec![3])),
+        (modulus, key(&|key| *key[2].last_mut().unwrap() ^= 1)),
+        (
+            modulus,
+            key(&|key| {
+                // 2047 bits.
+                key[2].remove(0);
+                key[2][0] = 0x7f;
+            }),
+        ),
+        (modulus, key(&|key| key[2] = vec![0x7f; 1025])),
+        ("too long", key(&|key| key.push(vec![1]))),
+        (wrong, signature(&|both| both[1].insert(0, 0))),
+        (wrong, signature(&|both| both[1].truncate(255))),
+        (wrong, signature(&|both| both[1].clear())),
+        (wrong, signature(&|both| both[1].fill(0))),
+        (wrong, signature(&|both| both[0] = b"rsa-sha2-256".to_vec())),
+        // That is SHA-1.
+        (
+            "of one that is not safe",
+            signature(&|both| both[0] = b"ssh-rsa".to_vec()),
+        ),
+    ] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
 #[test]
 fn a_line_with_a_key_is_one_line_with_one_key() {
     let line = text("id_ed25519.pub");
@@ -282,8 +469,8 @@ fn a_line_with_a_key_is_one_line_with_one_key() {
         (format!("ssh-ed25519 {}", &encoded[..64]), "cut off"),
         (format!("{line}{line}"), "more than one line"),
         (
-            "ssh-rsa AAAAB3NzaC1yc2E=".into(),
-            "of the type ssh-rsa, which is not accepted",
+            "ssh-dss AAAAB3NzaC1kc3M=".into(),
+            "of the type ssh-dss, which is not accepted",
         ),
     ] {
         let said = refused(&line);
@@ -364,10 +551,10 @@ fn the_door_says_what_is_wrong_with_an_ssh_signature() {
             "{beside}"
         );
     }
-    let long = refused(&|signature| signature.ssh_signature.resize(1025, 0));
+    let long = refused(&|signature| signature.ssh_signature.resize(4097, 0));
     assert_eq!(
         long,
-        format!("{field} has 1025 bytes, at most 1024 are allowed")
+        format!("{field} has 4097 bytes, at most 4096 are allowed")
     );
     let seedless = refused(&|signature| signature.seed.clear());
     assert_eq!(seedless, "actor_signature.seed is required");

@@ -47,6 +47,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "read and read_row: in the table as src/entry/json",
     ),
     (
+        "src/entry/ssh_key.rs",
+        "PublicKey: in the table as src/entry/ssh_signature.rs",
+    ),
+    (
         "src/verify/case_file.rs",
         "file_format: takes what Case::from_json takes",
     ),
@@ -208,6 +212,10 @@ fn decoders() -> Vec<Decoder> {
             [
                 lines("tests/data/ssh/id_ed25519.pub"),
                 lines("tests/data/ssh/security_key.pub"),
+                lines("tests/data/ssh/id_ecdsa.pub"),
+                lines("tests/data/ssh/id_rsa.pub"),
+                unarmoured("tests/data/ssh/ecdsa384.sig"),
+                unarmoured("tests/data/ssh/rsa.sig"),
                 unarmoured("tests/data/ssh/sha512.sig"),
                 unarmoured("tests/data/ssh/security_key.sig"),
             ]
