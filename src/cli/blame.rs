@@ -9,9 +9,9 @@ use super::arguments::{Global, Output};
 use super::bodies::malformed;
 use super::failure::Failure;
 use super::inquire::Basis;
-use super::render::{self, write_history};
+use super::render::{self, explain_marks, write_history};
 use crate::entry::json::Row;
-use crate::inquiry::{History, MAX_CHANGES, MAX_HISTORY_NAMES, Stretch};
+use crate::inquiry::{History, MAX_CHANGES, MAX_HISTORY_NAMES, Step, Stretch};
 
 #[derive(Debug, Args)]
 #[command(
@@ -66,6 +66,12 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     }
     let steps = history.into_steps();
     write_history(arguments.output.output, target, &steps, &rows)?;
+    let acts = steps.iter().filter_map(|step| match step {
+        Step::Change(change) => Some(&change.act),
+        // The acts on both sides are changes too.
+        Step::Gap(_) | Step::Unsure(_) => None,
+    });
+    explain_marks(arguments.output.output, acts, global);
     let stretches = Stretch::of_history(&steps);
     asked.say_stretches(global, steps.len(), &stretches).await?;
     Ok(asked.code(cut_off))

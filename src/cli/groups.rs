@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use super::answer::{Asker, Trust, entries, thousands};
-use super::arguments::Global;
+use super::arguments::{Format, Global};
 use super::count::Counted;
 use super::expand::expand;
 use super::failure::Failure;
 use super::heard;
 use super::log::Arguments;
-use super::render::{Group, Moment, write_count, write_groups};
+use super::render::{Group, Moment, RECORDED_NOTE, write_count, write_groups};
 use crate::index::{GroupBy, Tally};
 
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
@@ -82,6 +82,7 @@ async fn show(
         let row = times.get(&seq);
         Moment {
             seq,
+            recorded: row.is_some_and(|row| row.occurred_at.is_none()),
             time: row.map(|row| row.occurred_at.clone().unwrap_or(row.recorded_at.clone())),
         }
     };
@@ -105,6 +106,13 @@ async fn show(
         });
     }
     write_groups(arguments.output.output, by.name(), &rows)?;
+    let mut moments = rows
+        .iter()
+        .flat_map(|row| [&row.first, &row.last])
+        .flatten();
+    if arguments.output.output == Format::Table && moments.any(|moment| moment.recorded) {
+        global.say(RECORDED_NOTE);
+    }
     let values = match all {
         1 => "1 value".to_owned(),
         all => format!("{} values", thousands(all)),

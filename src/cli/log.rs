@@ -230,6 +230,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
     for row in turned.into_iter().rev() {
         rows.write(row)?;
     }
+    rows.flush_and_say(global)?;
     rows.finish()?;
     let worth = answer.worth();
     question.check_start(worth.size)?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::arguments::{Connection, Global, Output, Pinned};
 use super::failure::Failure;
 use super::inquire::ask_at;
-use super::render::write_state;
+use super::render::{explain_marks, write_state};
 use super::time;
 use crate::index::filter::Filter;
 use crate::inquiry::{MAX_TARGETS, State, TimeBasis};
@@ -51,6 +51,8 @@ pub(super) async fn run(asked: &AsOf<'_>, global: &Global) -> Result<ExitCode, F
     let full = state.is_full();
     let targets = state.into_targets();
     write_state(asked.output.output, &targets)?;
+    let acts = targets.iter().map(|change| &change.act);
+    explain_marks(asked.output.output, acts, global);
     let time = crate::entry::json::time::write(at).unwrap_or_default();
     let by = match asked.basis {
         TimeBasis::Occurred => "when it happened, as claimed",

@@ -9,7 +9,7 @@ use super::answer::{Asker, entries, thousands};
 use super::arguments::Global;
 use super::count::CountAsk;
 use super::failure::Failure;
-use super::render::{escape, sparkline};
+use super::render::{escape, sparkline, to_second};
 use crate::entry::json::Row;
 use crate::index::{Counts, GroupBy};
 
@@ -20,8 +20,10 @@ const HOUR: i64 = 3_600;
 /// How many entries there are of which kind, and when.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    first: Option<String>,
-    last: Option<String>,
+    /// The earliest and the latest of the entries that are shown.
+    shown: Option<(Moment, Moment)>,
+    /// When the first and the last of all entries were recorded, where not all are shown. They are recorded in their order.
+    recorded: Option<(String, String)>,
     /// By field; a field that would take long to count is missing.
     fields: BTreeMap<&'static str, BTreeMap<String, u64>>,
     /// By the hour since 1970.
@@ -30,15 +32,44 @@ pub(super) struct Summary {
     untimed: u64,
 }
 
+/// When an entry occurred as claimed, or else was recorded.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    at: Timestamp,
+    recorded: bool,
+}
+
+impl Moment {
+    fn of(row: &Row) -> Option<Self> {
+        let recorded = row.occurred_at.is_none();
+        let time = row.occurred_at.as_ref().unwrap_or(&row.recorded_at);
+        let at = time.parse().ok()?;
+        Some(Self { at, recorded })
+    }
+
+    /// With the mark that the time has in the table.
+    fn text(self) -> String {
+        let mark = if self.recorded { "*" } else { "" };
+        format!("{}{mark}", self.at)
+    }
+}
+
 /// In this order.
 const FIELDS: [&str; 3] = ["action", "actor", "target"];
 
 impl Summary {
     /// Takes an entry that is shown.
     pub(super) fn add(&mut self, row: &Row) {
-        let time = row.occurred_at.as_ref().unwrap_or(&row.recorded_at);
-        self.add_time(time);
-        match hour_of(time) {
+        if let Some(moment) = Moment::of(row) {
+            let (first, last) = self.shown.get_or_insert((moment, moment));
+            if moment.at < first.at {
+                *first = moment;
+            }
+            if moment.at > last.at {
+                *last = moment;
+            }
+        }
+        match row.occurred_at.as_deref().and_then(hour_of) {
             Some(hour) => *self.hours.entry(hour).or_default() += 1,
             None => self.untimed += 1,
         }
@@ -69,9 +100,11 @@ impl Summary {
     ) -> Result<Self, Failure> {
         let mut summary = Self::default();
         let ends = [total.total.first, total.total.last];
-        for row in asker.entries(ends, ask.size, ask.prove).await?.values() {
-            summary.add_time(row.occurred_at.as_ref().unwrap_or(&row.recorded_at));
-        }
+        let ends = asker.entries(ends, ask.size, ask.prove).await?;
+        let recorded = |row: &Row| row.recorded_at.clone();
+        let [first, last] =
+            [ends.values().next(), ends.values().next_back()].map(|row| row.map(recorded));
+        summary.recorded = first.zip(last);
         for field in FIELDS.into_iter().chain(["occurred_at"]) {
             let Ok(group) = GroupBy::parse(field) else {
                 continue;
@@ -96,22 +129,32 @@ impl Summary {
         Ok(summary)
     }
 
-    fn add_time(&mut self, time: &str) {
-        let before = |known: &Option<String>| known.as_deref().is_some_and(|known| known <= time);
-        if !before(&self.first) {
-            self.first = Some(time.to_owned());
+    /// Says when the entries were.
+    fn say_times(&self, global: &Global) {
+        if let Some((first, last)) = &self.shown {
+            global.say(&format!("from      {}", first.text()));
+            global.say(&format!("to        {}", last.text()));
         }
-        if self.last.is_none() || before(&self.last) {
-            self.last = Some(time.to_owned());
+        let Some((first, last)) = &self.recorded else {
+            return;
+        };
+        // Entries are not in the order in which they occurred: the first and the last do not say from when to when that was.
+        let hours = (self.hours.keys().next(), self.hours.keys().next_back());
+        if let (Some(first), Some(last)) = hours
+            && let (Some(first), Some(end)) = (begin_of(*first), begin_of(last.saturating_add(1)))
+        {
+            global.say(&format!("occurred  from {first} to before {end}"));
         }
+        global.say(&format!(
+            "recorded  from {} to {}",
+            to_second(first),
+            to_second(last)
+        ));
     }
 
     /// Says it on standard error.
     pub(super) fn say(&self, global: &Global) {
-        if let (Some(first), Some(last)) = (&self.first, &self.last) {
-            global.say(&format!("from      {first}"));
-            global.say(&format!("to        {last}"));
-        }
+        self.say_times(global);
         if io::stderr().is_terminal()
             && let Some((line, by)) = sparkline(&self.hours)
         {
@@ -137,6 +180,11 @@ impl Summary {
             global.say(&format!("{:<9} {}", format!("{field}s"), named.join(", ")));
         }
     }
+}
+
+/// When an hour since 1970 begins.
+fn begin_of(hour: i64) -> Option<Timestamp> {
+    Timestamp::from_second(hour.checked_mul(HOUR)?).ok()
 }
 
 /// The hour since 1970 that a time lies in.

@@ -14,6 +14,10 @@ use super::show::row;
 use crate::entry::v1;
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing of it is proved: the server could show entries that are in no ledger, others than it sealed, or \
+    fewer.\n`graven log --from SEQ` proves what there was, `graven show SEQ` one entry."
+)]
 pub(super) struct Arguments {
     /// First seq [default: the next one to be sealed]
     #[arg(long, value_name = "SEQ")]
@@ -30,7 +34,7 @@ pub(super) struct Arguments {
 /// Follows until it is interrupted. When the server goes away, it comes back to where it was.
 pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCode, Failure> {
     let mut client = connect(&arguments.connection).await?;
-    let mut rows = RowWriter::new(arguments.output.output);
+    let mut rows = RowWriter::live(arguments.output.output);
     let mut next = arguments.from;
     let mut left = arguments.count.unwrap_or(u64::MAX);
     let mut away = Away::new(global);
@@ -65,7 +69,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
                 left -= 1;
                 rows.write(row)?;
             }
-            rows.flush()?;
+            rows.flush_and_say(global)?;
         }
     }
     rows.finish()?;

@@ -25,7 +25,8 @@ use crate::note::{Checkpoint, Note};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The server could keep an entry back: `graven log --from SEQ` proves what there was.\n\
+    after_help = "That entries match is checked here. Nothing else of them is proved: the server could show entries that are in \
+    no ledger, others than it sealed, or fewer.\n`graven log --from SEQ` proves what there was, `graven show SEQ` one entry.\n\
     Names stand for others by the links that there are when the watch begins: what is linked later needs another watch. That, \
     and which sources were heard from until then, is said first, on standard error."
 )]
@@ -64,7 +65,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         filter,
         next: first,
         left: arguments.count.unwrap_or(u64::MAX),
-        rows: RowWriter::new(arguments.output.output),
+        rows: RowWriter::live(arguments.output.output),
     };
     let mut away = Away::new(global);
     while watched.left > 0 {
@@ -179,6 +180,6 @@ impl Watched {
         if self.left > 0 {
             self.next = self.next.max(answer.next_seq);
         }
-        Ok(self.rows.flush()?)
+        Ok(self.rows.flush_and_say(global)?)
     }
 }

@@ -119,7 +119,7 @@ fn hide(page: &[u8], seq: u64, tag: Tag) -> Bytes {
 }
 
 /// A server with a go-between before it.
-struct Site {
+pub(super) struct Site {
     _server: TestServer,
     url: String,
     hidden: Hidden,
@@ -129,7 +129,7 @@ const ALICE: &str = "oidc:corp/alice";
 
 /// Somebody says whose the key is, or that it is not any more; or alice signs.
 #[derive(Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Says(&'static str),
     Signs,
 }
@@ -175,7 +175,7 @@ fn event(step: Step, seed: u8) -> v1::Event {
 }
 
 impl Site {
-    async fn of(steps: &[Step]) -> Self {
+    pub(super) async fn of(steps: &[Step]) -> Self {
         let server = TestServer::start().await;
         let mut client = server.client().await;
         for (step, seed) in steps.iter().zip(1..) {
@@ -207,7 +207,7 @@ impl Site {
     }
 
     /// What a command comes to while this is hidden.
-    async fn run(&self, hidden: Option<(u64, Tag)>, arguments: &[&str]) -> Output {
+    pub(super) async fn run(&self, hidden: Option<(u64, Tag)>, arguments: &[&str]) -> Output {
         *self.hidden.lock().unwrap() = hidden;
         let mut command = graven();
         command

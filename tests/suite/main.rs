@@ -73,6 +73,10 @@ mod cli_redaction;
 #[cfg(feature = "server")]
 mod cli_self_audit;
 #[cfg(feature = "server")]
+mod cli_show_fields;
+#[cfg(feature = "server")]
+mod cli_shown;
+#[cfg(feature = "server")]
 mod cli_signing;
 #[cfg(feature = "server")]
 mod cli_support;

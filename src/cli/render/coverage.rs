@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::escape::escape;
 use super::records::{Machine, Record, write_records};
-use super::table::{to_second, with_columns};
+use super::table::{text, to_second, with_columns};
 use crate::cli::arguments::Format;
 use crate::entry::json::time;
 use crate::inquiry::{SourceReport, SourceState, Span};
@@ -183,7 +183,7 @@ fn write_table(reports: &[SourceReport], rows: &[SourceRecord<'_>]) -> io::Resul
             findings(report).join("\n"),
         ]);
     }
-    writeln!(io::stdout().lock(), "{}", table.trim_fmt())
+    writeln!(io::stdout().lock(), "{}", text(table))
 }
 
 fn findings(report: &SourceReport) -> Vec<String> {

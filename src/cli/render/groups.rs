@@ -27,6 +27,8 @@ pub(crate) struct Group {
 pub(crate) struct Moment {
     pub(crate) seq: u64,
     pub(crate) time: Option<String>,
+    /// The time is when it was recorded.
+    pub(crate) recorded: bool,
 }
 
 /// A group as an object.
@@ -113,7 +115,7 @@ const COLUMNS: [&str; 8] = [
 pub(crate) fn write_groups(format: Format, field: &str, groups: &[Group]) -> io::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match format {
-        Format::Table => writeln!(out, "{}", table::groups(field, groups).trim_fmt())?,
+        Format::Table => writeln!(out, "{}", table::text(table::groups(field, groups)))?,
         Format::Jsonl => {
             for group in groups {
                 let line = serde_json::to_string(&group.object())?;

@@ -7,8 +7,8 @@ use comfy_table::{ColumnConstraint, Width};
 use serde::Serialize;
 
 use super::escape::escape;
-use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
-use super::table::with_columns;
+use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when_marked, write_records};
+use super::table::{text, with_columns};
 use crate::cli::arguments::Format;
 use crate::entry::json::{Row, short_version, time};
 use crate::entry::v1::Version;
@@ -62,7 +62,7 @@ fn write_table(target: &str, steps: &[Step]) -> io::Result<()> {
         });
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
-    writeln!(out, "{}", table.trim_fmt())?;
+    writeln!(out, "{}", text(table))?;
     out.flush()
 }
 
@@ -93,7 +93,7 @@ fn cells(target: &str, change: &Change) -> [String; 5] {
         .collect();
     [
         act.seq.to_string(),
-        when(act),
+        when_marked(act),
         format!("{}{foreign}", escape(act.actor.text())),
         what.join("\n"),
         if why.is_empty() {
@@ -119,7 +119,7 @@ fn gap_cells(gap: &Gap) -> [String; 5] {
     };
     [
         "gap".to_owned(),
-        format!("{}\n{}", when(&gap.earlier), when(&gap.later)),
+        format!("{}\n{}", when_marked(&gap.earlier), when_marked(&gap.later)),
         "unknown".to_owned(),
         format!(
             "changed by unknown\nbetween entry {}\nand entry {}\n{}{put_back}",
@@ -134,7 +134,11 @@ fn gap_cells(gap: &Gap) -> [String; 5] {
 fn unsure_cells(unsure: &Unsure) -> [String; 5] {
     [
         "?".to_owned(),
-        format!("{}\n{}", when(&unsure.earlier), when(&unsure.later)),
+        format!(
+            "{}\n{}",
+            when_marked(&unsure.earlier),
+            when_marked(&unsure.later)
+        ),
         "-".to_owned(),
         format!(
             "cannot be told\nbetween entry {}\nand entry {}",

@@ -1,8 +1,10 @@
 //! Rows as tables, JSON and CSV.
 
+mod acts;
 mod coverage;
 pub(super) mod csv;
 mod differences;
+mod entries;
 mod escape;
 mod fields;
 mod groups;
@@ -27,8 +29,8 @@ pub(super) use history::write_history;
 pub(super) use json::safe as json_safe;
 pub(super) use lineage::Traced;
 pub(super) use reasons::write_reasons;
-pub(super) use records::{Machine, Record, write_records};
+pub(super) use records::{Machine, Record, explain_marks, write_records};
 pub(super) use rows::RowWriter;
 pub(super) use sparkline::sparkline;
 pub(super) use state::write_state;
-pub(super) use table::{to_second, write as write_table};
+pub(super) use table::{RECORDED_NOTE, to_second, write as write_table};

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::{csv, json};
-use crate::cli::arguments::Format;
+use crate::cli::arguments::{Format, Global};
 use crate::entry::json::time;
 use crate::inquiry::Act;
 
@@ -131,8 +131,32 @@ impl<'a> ActRecord<'a> {
     }
 }
 
-/// When an act happened as claimed, or else when it was recorded, to the second.
+/// When an act happened as claimed, or else when it was recorded, to the second, for a sentence.
 pub(crate) fn when(act: &Act) -> String {
+    let prefix = match act.occurred_at {
+        Some(_) => "",
+        None => "recorded ",
+    };
+    format!("{prefix}{}", to_second(act))
+}
+
+/// The same for a table, with a mark behind the time when it was recorded.
+pub(crate) fn when_marked(act: &Act) -> String {
+    super::table::marked(to_second(act), act.occurred_at.is_none())
+}
+
+/// Says what the marks in a table of acts mean, if there are any.
+pub(crate) fn explain_marks<'a>(
+    format: Format,
+    mut acts: impl Iterator<Item = &'a Act>,
+    global: &Global,
+) {
+    if format == Format::Table && acts.any(|act| act.occurred_at.is_none()) {
+        global.say(super::table::RECORDED_NOTE);
+    }
+}
+
+fn to_second(act: &Act) -> String {
     let time = time::write(act.when()).unwrap_or_default();
     super::table::to_second(&time)
 }

@@ -2,16 +2,20 @@
 
 use std::io::{self, Write};
 
+use super::entries::{self, Columns};
 use super::fields::fields;
 use super::{csv, json, table};
-use crate::cli::arguments::Format;
+use crate::cli::arguments::{Format, Global};
+use crate::entry::Tag;
 use crate::entry::json::Row;
 
 /// Rows that a table is made of at once, so that a long listing begins to show.
 const ROWS_A_TABLE: usize = 500;
 
-/// What a CSV file has of an entry.
-const COLUMNS: [&str; 11] = [
+/// What a CSV file has of an entry. `target`, `before` and `after` are those of the first target, `targets` is how many there
+/// are, `all_targets` all of them as JSON, as the other formats have them. `withheld` and `erased` name parts: what would stand
+/// in them is not absent, but not shown.
+const COLUMNS: [&str; 14] = [
     "seq",
     "recorded_at",
     "occurred_at",
@@ -23,7 +27,18 @@ const COLUMNS: [&str; 11] = [
     "before",
     "after",
     "targets",
+    "withheld",
+    "erased",
+    "all_targets",
 ];
+
+/// Whether times were marked in a table, and somebody was told what that means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marks {
+    None,
+    Unexplained,
+    Explained,
+}
 
 /// Writes rows, one after the other.
 pub(crate) struct RowWriter {
@@ -33,6 +48,11 @@ pub(crate) struct RowWriter {
     out: Box<dyn Write>,
     pending: Vec<Row>,
     written: u64,
+    /// The columns of a table that is written in pieces, once the first piece was.
+    columns: Option<Columns>,
+    /// Every piece of a table is shown at once.
+    live: bool,
+    marks: Marks,
     /// Who else the identities of a single entry are.
     aliases: Vec<(String, String)>,
 }
@@ -51,6 +71,14 @@ impl RowWriter {
         }
     }
 
+    /// For any number of rows that are shown as they come.
+    pub(crate) fn live(format: Format) -> Self {
+        Self {
+            live: true,
+            ..Self::with(format, false)
+        }
+    }
+
     /// For exactly one.
     pub(crate) fn single(format: Format) -> Self {
         Self::with(format, true)
@@ -64,6 +92,9 @@ impl RowWriter {
             out,
             pending: Vec::new(),
             written: 0,
+            columns: None,
+            live: false,
+            marks: Marks::None,
             aliases: Vec::new(),
         }
     }
@@ -82,7 +113,7 @@ impl RowWriter {
             Format::Table => {
                 self.pending.push(row);
                 if self.pending.len() >= ROWS_A_TABLE {
-                    self.write_table()?;
+                    self.write_table(true)?;
                 }
             }
             Format::Jsonl => {
@@ -112,9 +143,19 @@ impl RowWriter {
     /// Shows what has been written so far.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if !self.pending.is_empty() {
-            self.write_table()?;
+            self.write_table(self.live)?;
         }
         self.out.flush()
+    }
+
+    /// Shows what has been written so far, and says once what a marked time means.
+    pub(crate) fn flush_and_say(&mut self, global: &Global) -> io::Result<()> {
+        self.flush()?;
+        if self.marks == Marks::Unexplained {
+            self.marks = Marks::Explained;
+            global.say(table::RECORDED_NOTE);
+        }
+        Ok(())
     }
 
     /// Writes what remains.
@@ -132,13 +173,27 @@ impl RowWriter {
         self.flush()
     }
 
-    fn write_table(&mut self) -> io::Result<()> {
+    /// Writes what is pending. If `more` may follow, that stands in the same columns.
+    fn write_table(&mut self, more: bool) -> io::Result<()> {
         let rows = std::mem::take(&mut self.pending);
-        let table = match rows.as_slice() {
-            [row] if self.single => table::fields(&fields(row, &self.aliases)),
-            rows => table::entries(rows),
+        if let [row] = rows.as_slice()
+            && self.single
+        {
+            let table = table::fields(&fields(row, &self.aliases));
+            return writeln!(self.out, "{}", table::text(table));
+        }
+        if self.marks == Marks::None && rows.iter().any(entries::is_recorded_only) {
+            self.marks = Marks::Unexplained;
+        }
+        let text = match &self.columns {
+            Some(columns) => columns.piece(&rows, false),
+            None if more => {
+                let columns = self.columns.insert(Columns::for_first(&rows));
+                columns.piece(&rows, true)
+            }
+            None => entries::all(&rows),
         };
-        writeln!(self.out, "{}", table.trim_fmt())
+        writeln!(self.out, "{text}")
     }
 
     fn write_csv(&mut self, row: &Row) -> io::Result<()> {
@@ -151,6 +206,7 @@ impl RowWriter {
         };
         let before = ids(first.and_then(|target| target.before.as_ref()));
         let after = ids(first.and_then(|target| target.after.as_ref()));
+        let all = row.targets_json().unwrap_or_default();
         let cells: [&str; COLUMNS.len()] = [
             &row.seq.to_string(),
             row.recorded_at.as_str(),
@@ -163,7 +219,15 @@ impl RowWriter {
             &before,
             &after,
             &targets.len().to_string(),
+            &names(&row.withheld),
+            &names(&row.erased),
+            &json::safe(&all),
         ];
         csv::write_record(&mut self.out, cells)
     }
+}
+
+fn names(tags: &[Tag]) -> String {
+    let names: Vec<&str> = tags.iter().map(|tag| tag.name()).collect();
+    names.join(" ")
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::escape::escape;
 use super::history::ids;
-use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when, write_records};
-use super::table::with_columns;
+use super::records::{ACT_COLUMNS, ActRecord, Machine, Record, when_marked, write_records};
+use super::table::{text, with_columns};
 use crate::cli::arguments::Format;
 use crate::entry::json::short_version;
 use crate::inquiry::Change;
@@ -35,12 +35,12 @@ fn write_table(targets: &[Change]) -> io::Result<()> {
                 escape(&version).into_owned()
             },
             change.act.seq.to_string(),
-            when(&change.act),
+            when_marked(&change.act),
             escape(change.act.actor.text()).into_owned(),
         ]);
     }
     let mut out = io::BufWriter::new(io::stdout().lock());
-    writeln!(out, "{}", table.trim_fmt())?;
+    writeln!(out, "{}", text(table))?;
     out.flush()
 }
 

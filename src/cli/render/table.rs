@@ -3,33 +3,63 @@
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 
 use super::escape::escape;
 use super::groups::{Group, Moment};
 use crate::cli::answer::thousands;
-use crate::entry::json::{Row, short_version};
 
-/// Width where there is no terminal to ask.
+/// Width where there is no terminal to ask, and of one that does not know.
 const DEFAULT_WIDTH: u16 = 80;
+/// A narrower terminal is taken for one of this width.
+const LEAST_WIDTH: u16 = 45;
+/// No cell is wrapped to fewer characters.
+const LEAST_CELL: u16 = 10;
+/// The blanks around a cell.
+const PADDING: u16 = 2;
+
+/// What a mark behind a time means.
+pub(crate) const RECORDED_NOTE: &str =
+    "* when it was recorded: when it occurred was not said or is withheld";
 
 /// An empty table without lines. Nothing is cut off: long cells wrap.
-fn plain() -> Table {
+pub(super) fn plain() -> Table {
     let mut table = Table::new();
     table
         .load_style(NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !io::stdout().is_terminal() {
-        table.set_width(DEFAULT_WIDTH);
-    }
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width());
     table
+}
+
+/// The columns that a table may take.
+pub(super) fn width() -> u16 {
+    let width = terminal_width().and_then(|width| u16::try_from(width).ok());
+    width.unwrap_or(DEFAULT_WIDTH)
 }
 
 /// The columns of the terminal on standard output, if it is one.
 pub(super) fn terminal_width() -> Option<usize> {
-    let terminal = io::stdout().is_terminal();
-    let width = terminal.then(|| Table::new().width())?;
-    width.map(usize::from)
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    let width = match Table::new().width() {
+        None | Some(0) => DEFAULT_WIDTH,
+        Some(width) => width.max(LEAST_WIDTH),
+    };
+    Some(usize::from(width))
+}
+
+/// The table as text. Where there is no room for all columns, it is wider than the terminal, before cells are wrapped to letters.
+pub(super) fn text(mut table: Table) -> String {
+    let contents = table.column_max_content_widths();
+    for (column, content) in table.column_iter_mut().zip(contents) {
+        if column.constraint().is_none() {
+            let least = Width::Fixed(content.min(LEAST_CELL) + PADDING);
+            column.set_constraint(ColumnConstraint::LowerBoundary(least));
+        }
+    }
+    table.trim_fmt()
 }
 
 /// The same with a header. The columns `whole`, by their number from 0, keep each cell on one line: what people cannot do
@@ -51,30 +81,7 @@ pub(crate) fn write(header: &[&str], whole: &[usize], rows: &[Vec<String>]) -> i
     for row in rows {
         table.add_row(row.iter().map(|cell| escape(cell).into_owned()));
     }
-    writeln!(io::stdout().lock(), "{}", table.trim_fmt())
-}
-
-/// A table of entries.
-pub(super) fn entries(rows: &[Row]) -> Table {
-    let mut table = with_columns(
-        &["SEQ", "OCCURRED", "ACTOR", "ACTION", "TARGET"],
-        &[0, 1, 3],
-    );
-    for row in rows {
-        table.add_row([
-            row.seq.to_string(),
-            // To the second: the whole is in every other format.
-            row.occurred_at
-                .as_deref()
-                .or(Some(&row.recorded_at))
-                .map(to_second)
-                .unwrap_or_default(),
-            escape(row.actor().unwrap_or("-")).into_owned(),
-            action(row),
-            targets(row),
-        ]);
-    }
-    table
+    writeln!(io::stdout().lock(), "{}", text(table))
 }
 
 /// A table of groups.
@@ -96,8 +103,14 @@ pub(super) fn groups(field: &str, groups: &[Group]) -> Table {
             None => "(none)".into(),
         };
         let moment = |moment: &Option<Moment>| {
-            let time = moment.as_ref().and_then(|moment| moment.time.as_deref());
-            time.map_or_else(|| "-".to_owned(), to_minute)
+            let Some(moment) = moment else {
+                return "-".to_owned();
+            };
+            let time = moment
+                .time
+                .as_deref()
+                .map_or_else(|| "-".to_owned(), to_minute);
+            marked(time, moment.recorded)
         };
         table.add_row([
             value,
@@ -119,43 +132,19 @@ pub(super) fn fields(fields: &[(String, String)]) -> Table {
     table
 }
 
-fn action(row: &Row) -> String {
-    let action = escape(row.action().unwrap_or("-"));
-    match row.outcome() {
-        Some("success") | None => action.into_owned(),
-        Some(outcome) => format!("{action} ({outcome})"),
-    }
-}
-
-fn targets(row: &Row) -> String {
-    let targets = row.targets().unwrap_or_default();
-    let lines = targets.iter().map(|target| {
-        let version = |version: &Option<_>| version.as_ref().map(short_version).unwrap_or_default();
-        let (before, after) = (version(&target.before), version(&target.after));
-        let change = match (before.is_empty(), after.is_empty()) {
-            (true, true) => String::new(),
-            _ => format!("\n{} → {}", or_dash(&before), or_dash(&after)),
-        };
-        format!("{}{}", escape(&target.uri), change)
-    });
-    let link = row.what.as_ref().and_then(|what| what.link.as_ref());
-    let link = link.map(|link| format!("{}\n= {}", escape(&link.from), escape(&link.to)));
-    lines.chain(link).collect::<Vec<_>>().join("\n")
-}
-
-fn or_dash(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.is_empty() {
-        "-".into()
-    } else {
-        escape(text)
-    }
-}
-
 pub(crate) fn to_second(time: &str) -> String {
     match time.split_once('.') {
         Some((second, _)) => format!("{second}Z"),
         None => time.to_string(),
     }
+}
+
+/// A time, marked if it is only when the entry was recorded.
+pub(super) fn marked(mut time: String, recorded: bool) -> String {
+    if recorded {
+        time.push('*');
+    }
+    time
 }
 
 /// The whole is in every other format.

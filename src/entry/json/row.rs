@@ -128,6 +128,11 @@ impl Row {
     pub fn targets(&self) -> Option<&[v1::Target]> {
         Some(&self.what.as_ref()?.targets)
     }
+
+    /// What was acted upon, as the array that the JSON form has; none when the part is not shown.
+    pub fn targets_json(&self) -> Option<String> {
+        serde_json::to_string(&all(self.targets()?)).ok()
+    }
 }
 
 fn part<T: Message + Default>(body: &Body, tag: Tag) -> Result<Option<T>, Invalid> {
