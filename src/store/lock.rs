@@ -13,7 +13,16 @@ const LOCK_FILE: &str = "graven.lock";
 /// ends, however it ends.
 #[derive(Debug)]
 pub struct DirLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for DirLock {
+    /// Releases it at once: closing the file would not while a process that was forked meanwhile, and has not begun its
+    /// program yet, still has it.
+    fn drop(&mut self) {
+        // A lock that cannot be released goes with the process.
+        let _ = self.file.unlock();
+    }
 }
 
 impl DirLock {
@@ -36,7 +45,7 @@ impl DirLock {
             .open(&path)
             .map_err(|error| StoreError::from_io("opening lock file", &path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
                 path: dir.to_owned(),
             }),
