@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::arguments::{Global, Output};
 use super::bodies::malformed;
@@ -24,6 +25,7 @@ use crate::inquiry::{History, MAX_CHANGES, MAX_HISTORY_NAMES, Step, Stretch};
 )]
 pub(super) struct Arguments {
     /// The target's name
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     target: String,
     /// Do not follow renames to earlier names
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::arguments::{Global, Output};
 use super::failure::Failure;
@@ -20,8 +21,10 @@ use crate::inquiry::{RunDiff, Stretch};
 )]
 pub(super) struct Arguments {
     /// The run that is compared with
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     first: String,
     /// The run that is compared
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     second: String,
     #[command(flatten)]
     output: Output,

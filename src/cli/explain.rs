@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::arguments::{Global, Output};
 use super::failure::Failure;
@@ -19,6 +20,7 @@ use crate::inquiry::{Reach, Stretch, Whose};
 )]
 pub(super) struct Arguments {
     /// The run
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     run: String,
     #[command(flatten)]
     output: Output,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, value_parser};
 
 use super::answer::{Ask, Asker, MAX_PAGE_SIZE};
 use super::arguments::{Connection, Global, Pinned};
@@ -25,7 +25,7 @@ const PARTIAL: u8 = 6;
 #[derive(Debug, Args)]
 pub(super) struct Basis {
     /// As it was when the ledger had so many entries
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = value_parser!(u64).range(1..))]
     at: Option<u64>,
     /// Read and judge every entry in question, relying on no index
     #[arg(long)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::actor_keys::Attested;
-use super::answer::{Ask, Asker, MAX_PAGE_SIZE, Trust, entries};
+use super::answer::{Answer, Ask, Asker, MAX_PAGE_SIZE, entries};
 use super::arguments::{Connection, Format, Global, Output, Pinned};
 use super::bodies::malformed;
 use super::count::{CountAsk, Counted};
@@ -242,7 +242,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         let mut ask = arguments.count_ask(filter, worth.size)?;
         ask.pages = Some(PAGES_FOR_TOTAL);
         let total = total(&asker, &ask, global).await?;
-        say_more(arguments, global, shown, total.as_ref(), answer.trust());
+        say_more(arguments, global, shown, total.as_ref(), &answer);
         if arguments.wants_summary(global) {
             match total {
                 Some(total) => summary = Summary::of_all(&asker, &ask, &total.counts).await?,
@@ -295,7 +295,7 @@ fn say_more(
     global: &Global,
     shown: u64,
     total: Option<&Counted>,
-    trust: Trust,
+    answer: &Answer,
 ) {
     let which = match (arguments.first, arguments.last) {
         (Some(_), _) => "the first ",
@@ -309,9 +309,11 @@ fn say_more(
     if let Some(total) = total {
         let all = entries(total.counts.total.count);
         global.say(&format!("showing {which}{shown} of {all}{hint}"));
-        total.worth.say(global, &all, trust);
+        total.worth.say(global, &all, answer.trust());
     } else {
         let shown = entries(shown);
-        global.say(&format!("showing {which}{shown}, there are more{hint}"));
+        let size = answer.worth().size;
+        let of = size.map_or_else(String::new, |size| format!(" at checkpoint {size}"));
+        global.say(&format!("showing {which}{shown}, there are more{of}{hint}"));
     }
 }

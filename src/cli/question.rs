@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
 use jiff::Timestamp;
 
 use super::failure::Failure;
@@ -35,7 +35,7 @@ pub(super) struct Question {
     #[arg(long)]
     pub(super) reverse: bool,
     /// As it was when the ledger had so many entries
-    #[arg(long, value_name = "SIZE")]
+    #[arg(long, value_name = "SIZE", value_parser = value_parser!(u64).range(1..))]
     pub(super) at: Option<u64>,
 }
 
@@ -196,12 +196,14 @@ impl Which {
         if !text.trim().is_empty() {
             all.push(format!("({text})"));
         }
-        let flags = self.fields.named();
-        all.extend(
-            flags
-                .iter()
-                .filter_map(|(field, values)| either(field, values)),
-        );
+        for (field, values) in self.fields.named() {
+            let values = if field == "digest" {
+                values.iter().map(|digest| begun(digest)).collect()
+            } else {
+                values.to_vec()
+            };
+            all.extend(either(field, &values));
+        }
         Ok(all)
     }
 }
@@ -210,6 +212,17 @@ fn parse(text: &str) -> Result<Filter, Failure> {
     Filter::parse(text).map_err(|error| {
         Failure::usage(format!("the filter is wrong {error}")).at_place(error.caret(text))
     })
+}
+
+/// A SHA-256 digest that ends early, as tables show it, stands for all that begin so.
+fn begun(digest: &str) -> String {
+    const DIGITS: usize = 64;
+    let hex = digest.trim_start_matches('!').strip_prefix("sha256:");
+    let is_begun = hex.is_some_and(|hex| {
+        (1..DIGITS).contains(&hex.len()) && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    let star = if is_begun { "*" } else { "" };
+    format!("{digest}{star}")
 }
 
 /// A flag's values as a filter: one of those, and none of those behind a `!`.

@@ -152,7 +152,7 @@ fn the_ends_of_an_answer_are_shown_and_what_is_left_out_is_said() {
     let unknown = said(&["log", "--limit", "3", "-N", "--actor", "*alice"]);
     assert_eq!(
         unknown,
-        "showing 3 entries, there are more: --limit 0 for all\nheard from 2 sources\n"
+        "showing 3 entries, there are more at checkpoint 61: --limit 0 for all\nheard from 2 sources\n"
     );
 }
 

@@ -276,3 +276,38 @@ fn blame_says_where_a_version_is_missing() {
     );
     assert!(records[3].starts_with("gap,"), "{csv}");
 }
+
+#[test]
+fn what_would_look_like_innocence_is_no_answer() {
+    let server = server();
+    let digest = "a4256c9b4a01".to_owned() + &"07".repeat(26);
+    let event = format!(
+        r#"{{"action":"file.update","source":"agent:one","target":{{"uri":"fs://nfs-1/z.py","after":"sha256:{digest}"}}}}"#
+    );
+    server.prints(&["append"], &event);
+    // As the table shows it.
+    for asked in ["sha256:a4256c9b4a01", "sha256:a4256c9b*"] {
+        assert_eq!(seqs(&server, &["--digest", asked]), [5]);
+    }
+    assert_eq!(
+        seqs(&server, &["--digest", "!sha256:a4256c9b4a01"]).len(),
+        5
+    );
+    for wrong in [
+        &["log", "action = file.read or action = job.cancel"][..],
+        &["log", "--at", "0"],
+        &["blame", "fs://nfs-1/a.py", "--at", "0"],
+        &["blame", ""],
+        &["explain", ""],
+        &["diff", "", ""],
+    ] {
+        let output = server.run(wrong, "");
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{wrong:?}: {}",
+            stderr(&output)
+        );
+        assert_eq!(stdout(&output), "");
+    }
+}

@@ -316,7 +316,16 @@ fn a_wrong_filter_is_refused_at_the_place_that_is_wrong() {
         ("attested = true", 0, "did you mean signed?"),
         ("signed = yes", 9, "signed is compared with true or false"),
         ("()", 1, "found a closing parenthesis"),
-        ("!", 0, ""),
+        (
+            "!",
+            0,
+            "! is looked for as a text here: write NOT, or put it in quotes",
+        ),
+        ("actor = x or actor = y", 10, "write OR"),
+        ("actor = x And actor = y", 10, "write AND"),
+        ("not actor = x", 0, "write NOT"),
+        ("action in (a)", 7, "write = for each value"),
+        ("action ~ foo", 7, "write = with * for any text"),
     ];
     for (filter, at, message) in cases {
         if let Ok(filter) = Filter::parse(filter) {

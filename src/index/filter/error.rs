@@ -33,6 +33,14 @@ pub enum FilterProblem {
         /// What does.
         found: String,
     },
+    /// A word that other languages have between comparisons stands where a text would be looked for.
+    #[error("{word} is looked for as a text here: {instead}, or put it in quotes")]
+    NotAnOperator {
+        /// The word.
+        word: String,
+        /// What was probably meant.
+        instead: &'static str,
+    },
     /// A quote that is not closed.
     #[error("the quoted text does not end")]
     OpenQuote,

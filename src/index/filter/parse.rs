@@ -119,6 +119,11 @@ impl<'a> Parser<'a> {
             return Err(self.expected("a field or a text"));
         };
         let TokenKind::Comparator(comparator) = self.peek().kind else {
+            if let (TokenKind::Word(word), Some(instead)) = (kind, meant(&text.whole())) {
+                let word = word.whole();
+                let problem = FilterProblem::NotAnOperator { word, instead };
+                return Err(FilterError { at: *at, problem });
+            }
             let comparison = literal::contains(text);
             return self.test(*at, Operand::Anywhere, comparison);
         };
@@ -260,6 +265,19 @@ fn one_or(mut many: Vec<Expression>, join: fn(Vec<Expression>) -> Expression) ->
         1 => many.pop().unwrap_or(Expression::All),
         _ => join(many),
     }
+}
+
+/// What was probably meant by a word without a comparison, where the text itself would find nothing and say so as if it
+/// were an answer.
+fn meant(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "and" | "&&" | "&" => "write AND",
+        "or" | "||" | "|" => "write OR",
+        "not" | "!" => "write NOT",
+        "in" => "write = for each value, joined by OR",
+        "~" | "=~" | "like" | "matches" => "write = with * for any text",
+        _ => return None,
+    })
 }
 
 /// Names that are tried for a field whose own name has other letters.
