@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 
 use super::Ledger;
 use super::act::act_of;
+use super::check_below_end;
 use super::erase::{MAX_RANGES, MAX_REASON_BYTES, MAX_TICKET_BYTES, check_text};
 use super::error::{Damage, LedgerError, Placed, Refusal};
 use super::keys::{HOLD_PREFIX, after, hold_key, key_seq};
@@ -48,6 +49,10 @@ impl Ledger {
         envelope: &v1::Envelope,
     ) -> Result<Appended, LedgerError> {
         check_hold(&mut hold)?;
+        let size = self.published().size();
+        for run in &hold.entries {
+            check_below_end("seq", run.end_seq.saturating_sub(1), size)?;
+        }
         let _alone = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         // What was sealed before the hold goes before it, and is gone when the hold is placed.
         self.carry_out()?;

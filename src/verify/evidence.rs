@@ -365,10 +365,13 @@ pub(super) fn check_minimum(
         problem: finding.to_string(),
     })?;
     let (old, new) = (least.size(), checkpoint.size());
-    let extends = if old > new {
-        let expected = format!("{old} entries at least");
-        Err(Finding::of(Check::Minimum, expected, format!("{new}")))
-    } else if old == new {
+    if old > new {
+        return Err(Reason::BeforeMinimum {
+            minimum: old,
+            size: new,
+        });
+    }
+    let extends = if old == new {
         expect_root(Check::Minimum, least.root(), checkpoint.root())
     } else if old == 0 {
         Ok(())

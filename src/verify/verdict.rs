@@ -283,6 +283,16 @@ pub enum Reason {
         /// Size of the checkpoint, in entries.
         size: u64,
     },
+    /// The checkpoint is of an earlier state than the minimum, which shows neither that the ledger was cut nor that it was not.
+    #[error(
+        "it is from when the ledger had {size} entries, before the minimum checkpoint of {minimum}"
+    )]
+    BeforeMinimum {
+        /// Size of the minimum checkpoint, in entries.
+        minimum: u64,
+        /// Size of the checkpoint, in entries.
+        size: u64,
+    },
     /// Parts are missing that no entry says were erased.
     #[error("{parts} parts are WITHHELD, the first is {} of entry {seq}", tag.name())]
     Withheld {

@@ -373,6 +373,12 @@ fn a_hold_forbids_erasure_until_it_is_released() {
         Err(LedgerError::BadOrder { field, .. }) => field,
         other => panic!("{other:?}"),
     };
+    let size = ledger.published().size();
+    let beyond = hold("x", &[(size - 1, size + 1)], "");
+    assert!(matches!(
+        ledger.place_hold(beyond, &envelope()),
+        Err(LedgerError::BeyondEnd { what: "seq", asked, .. }) if asked == size
+    ));
     assert_eq!(refused(hold("", &[(0, 1)], "")), "name");
     assert_eq!(refused(hold("x", &[], " ")), "entries");
     assert_eq!(refused(hold("x", &[(1, 1)], "")), "entries");
