@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 
 use super::actor_signer::ActorSigner;
 use super::arguments::{Connection, Format, Global, Output, Pinned};
@@ -13,14 +15,14 @@ use super::connect::{Client, connect};
 use super::failure::Failure;
 use super::render::{escape, json_safe, redaction_text};
 use super::submit::{Batch, Placed, Refused};
-use crate::entry::{CheckedEvent, v1};
+use crate::entry::{CheckedEvent, MAX_BATCH_EVENTS, v1};
 use crate::note::VerifierKey;
 
 #[derive(Debug, Args)]
 #[command(
     after_help = "Without flags, events are read from standard input, one JSON object a line:\n  \
     {\"action\":\"job.cancel\",\"target\":\"slurm://a100/job/77\",\"source\":\"slurm\"}\n\
-    docs/naming.md has the names and more examples.\n\
+    docs/events.md has the fields, docs/naming.md the names and more examples.\n\
     --sign-with signs every event as its actor, by ssh-keygen, which asks an agent, or for a passphrase. FILE is a \
     private key such as ~/.ssh/id_ed25519, or the .pub file of a key that an agent holds. `graven key register` says \
     whose key it is."
@@ -63,7 +65,7 @@ pub(super) struct Arguments {
     #[arg(long, requires = "action")]
     ticket: Option<String>,
     /// Makes a retry safe
-    #[arg(long, value_name = "ID", requires = "action")]
+    #[arg(long, value_name = "ID", requires = "action", value_parser = NonEmptyStringValueParser::new())]
     id: Option<String>,
     /// Free form, in JSON
     #[arg(long, value_name = "JSON", requires = "action")]
@@ -96,7 +98,7 @@ pub(super) async fn run(arguments: &Arguments, global: &Global) -> Result<ExitCo
         if io::stdin().is_terminal() {
             global.say("reading events, one JSON object a line, until Ctrl-D");
         }
-        sender.add_lines(io::stdin().lock()).await?;
+        sender.add_lines(lines_of_stdin()).await?;
     }
     sender.finish().await?;
     Ok(ExitCode::SUCCESS)
@@ -168,8 +170,37 @@ impl Arguments {
 /// Reads an event, as typed or as `graven log -o jsonl` printed it, and checks it before it is sent.
 pub(super) fn read(text: &str) -> Result<v1::Event, String> {
     let event = crate::entry::json::read_row(text).map_err(|error| error.to_string())?;
-    CheckedEvent::check(&crate::entry::json::encode(&event)).map_err(|error| error.to_string())?;
+    let encoded = crate::entry::json::encode(&event);
+    if encoded.is_empty() {
+        return Err("action is required".into());
+    }
+    CheckedEvent::check(&encoded).map_err(|error| in_json(&error.to_string()).to_owned())?;
     Ok(event)
+}
+
+/// What is wrong with a field, by its name in JSON, where the fields of these parts stand in the event itself.
+fn in_json(problem: &str) -> &str {
+    match problem {
+        "what is required" => return "action is required",
+        "context is required" => return "source is required",
+        _ => {}
+    }
+    let parts = ["who.", "what.", "context.", "why."];
+    let inner = parts.iter().find_map(|part| problem.strip_prefix(part));
+    inner.unwrap_or(problem)
+}
+
+/// The lines of standard input as they come, read by a thread of its own.
+fn lines_of_stdin() -> mpsc::Receiver<io::Result<String>> {
+    let (line, lines) = mpsc::channel(MAX_BATCH_EVENTS);
+    std::thread::spawn(move || {
+        for read in io::stdin().lock().lines() {
+            if line.blocking_send(read).is_err() {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 struct Sender<'a> {
@@ -215,22 +246,37 @@ impl<'a> Sender<'a> {
         }
     }
 
-    /// Sends every line. At a bad one it stops, after those before it have been acknowledged.
-    async fn add_lines(&mut self, input: impl BufRead) -> Result<(), Failure> {
-        for (number, line) in (1..).zip(input.lines()) {
-            let line = line.map_err(|error| Failure::usage(format!("line {number}: {error}")))?;
-            if line.trim().is_empty() {
-                continue;
-            }
-            match self.read(&line) {
-                Ok(event) => self.add(event, Some(number)).await?,
-                Err(failure) => {
+    /// Sends every line: what has come while those before it were being sealed goes together. At a bad one it stops, after
+    /// those before it have been acknowledged.
+    async fn add_lines(
+        &mut self,
+        mut input: mpsc::Receiver<io::Result<String>>,
+    ) -> Result<(), Failure> {
+        let mut number = 0;
+        while let Some(first) = input.recv().await {
+            let mut next = Some(first);
+            while let Some(line) = next {
+                number += 1;
+                if let Err(failure) = self.add_line(line, number).await {
                     self.send().await?;
-                    return Err(failure.in_line(number));
+                    return Err(failure);
                 }
+                next = input.try_recv().ok();
             }
+            self.send().await?;
         }
         Ok(())
+    }
+
+    async fn add_line(&mut self, line: io::Result<String>, number: u64) -> Result<(), Failure> {
+        let line = line.map_err(|error| Failure::usage(error.to_string()).in_line(number))?;
+        if line.trim().is_empty() {
+            return Ok(());
+        }
+        let event = self
+            .read(&line)
+            .map_err(|failure| failure.in_line(number))?;
+        self.add(event, Some(number)).await
     }
 
     async fn add(&mut self, event: v1::Event, line: Option<u64>) -> Result<(), Failure> {

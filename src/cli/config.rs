@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::failure::Failure;
-use super::render::escape;
 use crate::entry::hex;
 use crate::service::jwt::{Expected, FetchedKeys, KeySet, KeysUrl, Schedule};
 use crate::service::{Authentication, Issuer, Limits, PolicyFile, TlsFiles, Token, Watched};
@@ -123,11 +122,7 @@ impl Config {
         let config: Result<Self, _> = toml::from_str(&text);
         let config = config.map_err(|error| {
             // First where, then the lines there and what is wrong with them.
-            let shown = error.to_string();
-            let mut lines = shown.trim_end().lines();
-            let first = lines.next().unwrap_or_default();
-            let place: Vec<_> = lines.map(escape).collect();
-            Failure::usage(format!("{}: {first}", path.display())).at_place(place.join("\n"))
+            Failure::of_lines(&format!("{}: {error}", path.display()))
         })?;
         Ok(Self { table, ..config })
     }

@@ -17,6 +17,8 @@ use crate::service::client::{AdminServiceClient, LedgerServiceClient, QueryServi
 pub(super) type Client = LedgerServiceClient<InterceptedService<Channel, WithToken>>;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server that says nothing for so long while a call waits is asked whether it is there, and given up after as long again.
+const SILENCE: Duration = Duration::from_secs(10);
 /// The largest answer: entries of a whole pack with their salts.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -82,9 +84,15 @@ async fn channel(connection: &Connection) -> Result<Channel, Failure> {
     let mut endpoint = Endpoint::from_shared(url.to_string())
         .map_err(bad_url)?
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_nodelay(true);
+        .tcp_nodelay(true)
+        // A server that took the connection and says nothing, not even to this, is not reached.
+        .http2_keep_alive_interval(SILENCE)
+        .keep_alive_timeout(SILENCE);
     if secure {
-        endpoint = endpoint.tls_config(tls(connection)?).map_err(bad_url)?;
+        endpoint = endpoint.tls_config(tls(connection)?).map_err(|error| {
+            let cause = innermost(&error);
+            Failure::usage(format!("--tls-ca, --tls-cert, --tls-key: {cause}"))
+        })?;
     }
     endpoint.connect().await.map_err(|error| {
         let cause = innermost(&error);
@@ -97,7 +105,8 @@ async fn channel(connection: &Connection) -> Result<Channel, Failure> {
     })
 }
 
-fn innermost(error: &dyn std::error::Error) -> String {
+/// What is at the bottom of an error.
+pub(super) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

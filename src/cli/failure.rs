@@ -3,6 +3,7 @@
 //! Exit codes, everywhere: 0 done · 2 wrong usage · 3 tampered or damaged · 4 server not reached · 5 could not check ·
 //! 6 some entries could not be judged · 1 anything else, or no match where that was asked about.
 
+use std::error::Error;
 use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
+use super::connect::innermost;
 use super::render::escape;
 use crate::ledger::{LedgerError, Refusal};
 use crate::service::FileError;
@@ -60,6 +62,18 @@ impl Failure {
     /// What was found is not what was sealed.
     pub(super) fn tampered(message: impl Into<String>) -> Self {
         Self::with(3, message)
+    }
+
+    /// Wrong usage that is told in several lines: first what, then the place.
+    pub(super) fn of_lines(told: &str) -> Self {
+        let mut lines = told.trim_end().lines();
+        let first = lines.next().unwrap_or_default();
+        let place: Vec<_> = lines.map(escape).collect();
+        let failure = Self::usage(first);
+        if place.is_empty() {
+            return failure;
+        }
+        failure.at_place(place.join("\n"))
     }
 
     /// The server cannot be reached.
@@ -144,6 +158,11 @@ impl From<Status> for Failure {
         let message = status.message().to_string();
         let code = status.code();
         let failure = match code {
+            // It did not come from the server.
+            Code::Unknown | Code::Internal | Code::Unavailable if status.source().is_some() => {
+                let cause = innermost(&status);
+                Self::unreached(format!("the connection to the server failed: {cause}"))
+            }
             Code::Unavailable => {
                 Self::unreached(format!("the server cannot be reached: {message}"))
             }
@@ -163,7 +182,7 @@ impl From<Status> for Failure {
             Code::PermissionDenied => {
                 Self::other(format!("the server does not allow this: {message}"))
             }
-            code => Self::other(format!("the server refused: {message} ({code:?})")),
+            code => Self::other(format!("the server refused: {message} ({code})")),
         };
         Self {
             refused_with: Some(code),
@@ -176,7 +195,7 @@ impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
         match error {
             FileError::Read { .. } => Self::other(error.to_string()),
-            FileError::Content { .. } => Self::usage(error.to_string()),
+            FileError::Content { .. } => Self::of_lines(&error.to_string()),
         }
     }
 }

@@ -162,11 +162,17 @@ fn log_to_stderr(format: LogFormat) {
         .unwrap_or_else(|_| EnvFilter::new("warn,graven::cli::serve=info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(is_coloured())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
     }
+}
+
+/// Whether standard error takes colour, as `--color` and `NO_COLOR` have it.
+fn is_coloured() -> bool {
+    anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never
 }
 
 fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {

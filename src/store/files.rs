@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::StoreError;
@@ -13,7 +14,8 @@ pub(super) fn create_dir_durably(dir: &Path) -> Result<(), StoreError> {
     }
     let parent = parent(dir);
     create_dir_durably(parent)?;
-    match fs::create_dir(dir) {
+    // What lies in it is for nobody else to read.
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
         Ok(()) => sync_dir(parent),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
         Err(error) => Err(StoreError::from_io("creating directory", dir, error)),

@@ -111,7 +111,7 @@ fn a_bad_line_is_named_and_what_came_before_it_is_sealed() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(stdout(&output), "0\n1\n");
     assert!(
-        stderr(&output).contains("line 4: what.action is not an action"),
+        stderr(&output).contains("line 4: action is not an action"),
         "{}",
         stderr(&output)
     );

@@ -156,3 +156,24 @@ fn format_doc_shows_the_tested_vectors() {
         "the vectors in docs/format.md differ from tests/vectors/golden.json, which gives:\n{expected}"
     );
 }
+
+#[test]
+fn the_json_form_of_an_event_is_documented_as_the_code_has_it() {
+    let source = read("src/entry/json/mod.rs");
+    let comments = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let mut expected = String::from("# Events in JSON\n\n");
+    for line in comments {
+        let line = line.strip_prefix(' ').unwrap_or(line);
+        // The document has a heading of its own above these.
+        let deeper = if line.starts_with("# ") { "#" } else { "" };
+        writeln!(expected, "{deeper}{line}").unwrap();
+    }
+    let document = path("docs/events.md");
+    if std::env::var_os("GRAVEN_WRITE_GOLDEN").is_some() {
+        fs::write(&document, &expected).unwrap();
+    }
+    assert!(
+        fs::read_to_string(&document).unwrap() == expected,
+        "docs/events.md differs: GRAVEN_WRITE_GOLDEN=1 cargo test --release format_doc writes it"
+    );
+}

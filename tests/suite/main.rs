@@ -19,6 +19,8 @@ mod certificates;
 #[cfg(feature = "server")]
 mod cli_access;
 #[cfg(feature = "server")]
+mod cli_append;
+#[cfg(feature = "server")]
 mod cli_as_of;
 #[cfg(feature = "server")]
 mod cli_attested;

@@ -56,7 +56,8 @@
 //! `mapper`, `actor_signature` (`public_key` and `signature`, or `ssh_signature`, in base64), `redactions` (array of objects of `rule`, `field`
 //! and `count`: what was put out of the event before it was sealed), `withheld` and `erased` (the parts of which only the
 //! commitment is left), and `leaf_hash` in hexadecimal. Lists and targets are written in their long form only, and times
-//! in UTC. [`read_row`] takes what was written back.
+//! in UTC. `graven append` takes back what was written, but for what a ledger did by itself: the filter `kind = event` leaves
+//! that out.
 
 mod content;
 mod object;

@@ -68,6 +68,10 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn text(&self) -> Result<String, JsonError> {
+        if self.is_text() {
+            let text = serde_json::from_str(self.raw());
+            return text.map_err(|_| self.problem("is not valid Unicode".to_owned()));
+        }
         self.parse("text")
     }
 
