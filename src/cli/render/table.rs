@@ -14,7 +14,7 @@ const DEFAULT_WIDTH: u16 = 80;
 /// A narrower terminal is taken for one of this width.
 const LEAST_WIDTH: u16 = 45;
 /// No cell is wrapped to fewer characters.
-const LEAST_CELL: u16 = 10;
+const LEAST_CELL: u16 = 8;
 /// The blanks around a cell.
 const PADDING: u16 = 2;
 
