@@ -292,8 +292,8 @@ async fn fill(server: &TestServer) {
         ticket: "ticket-1".into(),
         reason: "reason-1".into(),
         entries: vec![v1::SeqRange {
-            first_seq: 900_010,
-            end_seq: 900_013,
+            first_seq: 1,
+            end_seq: 4,
         }],
         filter: "actor = \"oidc:corp/nobody\"".into(),
     };

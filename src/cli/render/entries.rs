@@ -37,7 +37,8 @@ impl Columns {
         let action = content(3).clamp(14, 24);
         let blanks = 10;
         let rest = width().saturating_sub(seq + occurred + action + blanks);
-        let actor = (rest * 2 / 5).max(10);
+        // An actor that is there from the beginning is rather whole than a target, of which the end says most.
+        let actor = content(2).clamp(10, (rest * 3 / 5).max(10));
         let target = rest.saturating_sub(actor).max(10);
         Self {
             widths: [seq, occurred, actor, action, target],
