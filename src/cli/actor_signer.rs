@@ -10,9 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::failure::Failure;
+use super::random::random;
 use crate::entry::ssh_signature::NAMESPACE;
 use crate::entry::{CheckedEvent, Seed, Tag, json, signature, v1};
-use crate::ledger::{Entropy, SystemEntropy};
 use crate::note::VerifierKey;
 
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
@@ -54,10 +54,7 @@ impl ActorSigner {
             .iter()
             .map(|(tag, bytes)| (*tag, bytes.as_ref()))
             .collect();
-        let mut seed = Seed([0; 32]);
-        SystemEntropy
-            .fill(&mut seed.0)
-            .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+        let seed = Seed(random()?);
         let message = signature::message(&seed, &self.origin, &parts);
         let signed = v1::ActorSignature {
             seed: seed.0.to_vec(),

@@ -134,11 +134,7 @@ impl Arguments {
             ("ticket", &self.ticket),
             ("idempotency_id", &self.id),
         ];
-        for (name, text) in texts {
-            if let Some(text) = text {
-                event.insert(name.into(), text.as_str().into());
-            }
-        }
+        insert_texts(&mut event, &texts);
         let targets = self
             .target
             .iter()
@@ -164,6 +160,15 @@ impl Arguments {
             target.insert("owner".into(), json!(owner));
         }
         Value::Object(target)
+    }
+}
+
+/// Puts the texts that there are into an event in JSON.
+pub(super) fn insert_texts(event: &mut Map<String, Value>, texts: &[(&str, &Option<String>)]) {
+    for (name, text) in texts {
+        if let Some(text) = text {
+            event.insert((*name).to_owned(), text.as_str().into());
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use super::passphrase::Passphrase;
-use crate::ledger::{EncryptedKey, EncryptedKeyError, Entropy, PassphraseCost, SystemEntropy};
+use super::random::random;
+use crate::ledger::{EncryptedKey, EncryptedKeyError, PassphraseCost};
 use crate::note::{NOTE_BYTES_MAX, SignerKey};
 
 /// Writes a secret to a new file that only its owner can read.
@@ -21,11 +22,8 @@ fn write_secret(path: &Path, secret: &[&[u8]]) -> Result<(), Failure> {
     write(new.mode(0o600), path, secret)
 }
 
-/// The largest file of a signing key, in bytes.
-const MAX_KEY_BYTES: u64 = 8_192;
-
-/// Reads a signing key from a file that only its owner can read. `passphrase` is asked for when the key has one.
-pub(super) fn read_key(path: &Path, passphrase: &Passphrase) -> Result<SignerKey, Failure> {
+/// Refuses a file of a secret that others than its owner can read.
+pub(super) fn check_private(path: &Path) -> Result<(), Failure> {
     let metadata = fs::metadata(path).map_err(|error| Failure::file("reading", path, &error))?;
     let mode = metadata.permissions().mode();
     if mode & 0o077 != 0 {
@@ -35,6 +33,15 @@ pub(super) fn read_key(path: &Path, passphrase: &Passphrase) -> Result<SignerKey
             mode & 0o777
         )));
     }
+    Ok(())
+}
+
+/// The largest file of a signing key, in bytes.
+const MAX_KEY_BYTES: u64 = 8_192;
+
+/// Reads a signing key from a file that only its owner can read. `passphrase` is asked for when the key has one.
+pub(super) fn read_key(path: &Path, passphrase: &Passphrase) -> Result<SignerKey, Failure> {
+    check_private(path)?;
     let mut text = Zeroizing::new(String::new());
     File::open(path)
         .and_then(|file| file.take(MAX_KEY_BYTES).read_to_string(&mut text))
@@ -69,10 +76,7 @@ pub(super) fn write_key(
     if !passphrase.is_given() {
         return write_secret(path, &[key.encode().as_bytes(), b"\n"]);
     }
-    let mut salt = [0; 16];
-    SystemEntropy
-        .fill(&mut salt)
-        .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+    let salt = random()?;
     let sealed = EncryptedKey::seal(key, passphrase.to_seal()?, PassphraseCost::default(), salt);
     let sealed = sealed.map_err(|error| Failure::other(format!("the key {error}")))?;
     write_secret(path, &[sealed.encode().as_bytes()])

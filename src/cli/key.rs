@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
 use super::actor_keys::{REGISTER, REVOKE, target};
-use super::append::{append_one, read};
+use super::append::{append_one, insert_texts, read};
 use super::arguments::{Connection, Global, Output, Pinned};
 use super::failure::Failure;
 use crate::entry::ssh_signature::PublicKey;
@@ -95,11 +95,7 @@ async fn append(statement: &Statement, action: &str, global: &Global) -> Result<
         ("reason", &statement.reason),
         ("ticket", &statement.ticket),
     ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            event.insert(name.to_owned(), text.as_str().into());
-        }
-    }
+    insert_texts(&mut event, &texts);
     let event = read(&Value::Object(event).to_string()).map_err(Failure::usage)?;
     append_one(
         event,

@@ -9,7 +9,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::files::write_key;
 use super::passphrase::Passphrase;
-use crate::ledger::{Entropy, SystemEntropy};
+use super::random::random;
 use crate::note::SignerKey;
 
 #[derive(Debug, Args)]
@@ -36,10 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 /// A random key for the ledger `origin`.
 pub(super) fn new_key(origin: &str) -> Result<SignerKey, Failure> {
-    let mut seed = [0; 32];
-    SystemEntropy
-        .fill(&mut seed)
-        .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+    let seed = random()?;
     SignerKey::from_seed(origin, seed)
         .map_err(|error| Failure::usage(format!("the name {origin:?}: {error}")))
 }

@@ -42,6 +42,7 @@ mod policy;
 mod prove;
 mod queries;
 mod question;
+mod random;
 mod redact;
 mod rederive;
 mod render;

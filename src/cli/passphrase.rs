@@ -1,15 +1,15 @@
 //! The passphrase of a signing key: from a file, a credential of systemd, standard input or a terminal.
 
 use std::cell::OnceCell;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use super::files::check_private;
 
 /// The longest passphrase, in bytes.
 const MAX_BYTES: usize = 1_024;
@@ -80,18 +80,12 @@ fn credential() -> Option<PathBuf> {
 }
 
 fn file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let unread = |error| Failure::file("reading", path, &error);
-    let mode = fs::metadata(path).map_err(unread)?.permissions().mode();
     // systemd keeps others out of its directory, and shows an access list as a group's right.
     let by_systemd = credentials().is_some_and(|dir| path.starts_with(dir));
-    if mode & 0o077 != 0 && !by_systemd {
-        return Err(Failure::usage(format!(
-            "{} can be read by others (mode {:03o}): chmod 600 it",
-            path.display(),
-            mode & 0o777
-        )));
+    if !by_systemd {
+        check_private(path)?;
     }
-    let opened = File::open(path).map_err(unread)?;
+    let opened = File::open(path).map_err(|error| Failure::file("reading", path, &error))?;
     line(opened, &path.display().to_string())
 }
 

@@ -20,11 +20,10 @@ use super::failure::Failure;
 use super::files::{read_key, read_note};
 use super::init::{home, make};
 use super::passphrase::Passphrase;
+use super::random::random;
 use super::self_audit;
 use super::settings::Settings;
-use crate::ledger::{
-    Entropy, KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy,
-};
+use crate::ledger::{KnownCheckpoint, Ledger, Options, Refusal, SystemClock, SystemEntropy};
 use crate::service::{
     self, Admission, Authentication, Extras, Limits, Listeners, Monitor, PolicyFile, RedactionFile,
     ServeError, TlsFiles,
@@ -176,10 +175,7 @@ fn is_coloured() -> bool {
 }
 
 fn dev(arguments: &Arguments) -> Result<Resolved, Failure> {
-    let mut random = [0; 4];
-    SystemEntropy
-        .fill(&mut random)
-        .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+    let random = random()?;
     let number = u32::from_be_bytes(random);
     let dir = arguments
         .dir

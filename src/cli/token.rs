@@ -9,8 +9,8 @@ use clap::Args;
 use sha2::{Digest, Sha256};
 
 use super::failure::Failure;
+use super::random::random;
 use crate::entry::{hex, names};
-use crate::ledger::{Entropy, SystemEntropy};
 use crate::service::check_token_name;
 
 #[derive(Debug, Args)]
@@ -27,10 +27,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     check_token_name(&arguments.name).map_err(|error| Failure::usage(error.to_string()))?;
     names::check_identity(&arguments.subject)
         .map_err(|problem| Failure::usage(format!("--subject {problem}")))?;
-    let mut secret = [0; 32];
-    SystemEntropy
-        .fill(&mut secret)
-        .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+    let secret: [u8; 32] = random()?;
     let token = URL_SAFE_NO_PAD.encode(secret);
     let digest = Sha256::digest(&token);
     let mut out = anstream::stdout();

@@ -22,6 +22,7 @@ use tonic::transport::{Channel, Server};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access_matrix::Raw;
+use super::cli_keys::event as said;
 use super::cli_support::{graven, run, stderr, stdout};
 use super::service_support::{ORIGIN, TestServer, verifier};
 
@@ -142,28 +143,9 @@ fn event(step: Step, seed: u8) -> v1::Event {
             let target = format!("iam://ledger/key/{name}");
             (action, target, "oidc:corp/admin", ALICE)
         }
-        Step::Signs => ("file.update", "fs://nfs1/a".into(), ALICE, ""),
+        Step::Signs => ("file.update", "fs://nfs1/a".to_owned(), ALICE, ""),
     };
-    let mut event = v1::Event {
-        who: Some(v1::Who {
-            actor: actor.into(),
-            ..Default::default()
-        }),
-        what: Some(v1::What {
-            action: action.into(),
-            grantee: grantee.into(),
-            targets: vec![v1::Target {
-                uri: target,
-                ..Default::default()
-            }],
-            ..Default::default()
-        }),
-        context: Some(v1::Context {
-            source: "test".into(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
+    let mut event = said(action, &target, actor, grantee);
     if matches!(step, Step::Signs) {
         let checked = CheckedEvent::check(&event.encode_to_vec().into()).unwrap();
         let parts = checked.parts.iter();

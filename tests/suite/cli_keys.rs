@@ -70,7 +70,7 @@ impl Site {
     }
 }
 
-fn event(action: &str, target: &str, actor: &str, grantee: &str) -> v1::Event {
+pub(super) fn event(action: &str, target: &str, actor: &str, grantee: &str) -> v1::Event {
     v1::Event {
         who: Some(v1::Who {
             actor: actor.into(),

@@ -1,7 +1,7 @@
 //! Randomness that costs next to nothing, for events and not for secrets.
 
 use crate::cli::failure::Failure;
-use crate::ledger::{Entropy, SystemEntropy};
+use crate::cli::random::random;
 
 /// `SplitMix64` (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 #[derive(Debug)]
@@ -10,10 +10,7 @@ pub(super) struct Random(u64);
 impl Random {
     /// A generator that begins where the system says.
     pub(super) fn new() -> Result<Self, Failure> {
-        let mut seed = [0; 8];
-        SystemEntropy
-            .fill(&mut seed)
-            .map_err(|error| Failure::other(format!("no randomness: {error}")))?;
+        let seed = random()?;
         Ok(Self(u64::from_le_bytes(seed)))
     }
 
